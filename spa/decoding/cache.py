@@ -1,0 +1,110 @@
+"""A key-value cache in which every row has a write position of its own.
+
+transformers' caches write all rows at one position, so sequences of different length need padding and none can join or
+leave. Here a row is a sequence, left-aligned: its token at position s lies in slot s. Rows 0..n-1 are in use, so a
+forward pass over them reads a view and copies nothing; storage grows by doubling.
+
+Letters: B rows of a forward pass, S new tokens a row, H key-value heads, D head size, R rows and C slots of storage.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import Cache
+from transformers.cache_utils import CacheLayerMixin
+
+
+@dataclass
+class Window:
+    """What the next forward pass writes and reads, shared by all layers."""
+
+    first_row: int
+    slots: Tensor  # [B, S] where each new token is written
+    width: int  # slots that attention may read, the new ones included
+
+
+class RowLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
+    """One layer's keys and values, each [R, H, C, D]."""
+
+    is_sliding = False
+
+    def __init__(self, storage: "RowCache") -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.storage = storage
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        rows, slots = self.storage.rows, self.storage.slots
+        # Zeros, because a masked slot still enters the product with weight 0, and 0 times NaN is NaN.
+        self.keys = key_states.new_zeros(rows, key_states.shape[1], slots, key_states.shape[3])
+        self.values = value_states.new_zeros(rows, value_states.shape[1], slots, value_states.shape[3])
+        self.is_initialized = True
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        """Write [B, H, S, D] states into the window; returns the rows' keys and values, [B, H, width, D]."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        assert self.keys is not None
+        assert self.values is not None
+        window = self.storage.window
+        last_row = window.first_row + len(window.slots)
+        rows = torch.arange(window.first_row, last_row, device=key_states.device)[:, None]
+        slots = window.slots.to(key_states.device)
+        self.keys[rows, :, slots] = key_states.transpose(1, 2)
+        self.values[rows, :, slots] = value_states.transpose(1, 2)
+        read = slice(window.first_row, last_row)
+        return self.keys[read, :, : window.width], self.values[read, :, : window.width]
+
+    def grow(self) -> None:
+        if not self.is_initialized:
+            return
+        assert self.keys is not None
+        assert self.values is not None
+        rows, slots = self.storage.rows, self.storage.slots
+        old_keys, old_values = self.keys, self.values
+        old_rows, old_slots = old_keys.shape[0], old_keys.shape[2]
+        self.keys = old_keys.new_zeros(rows, old_keys.shape[1], slots, old_keys.shape[3])
+        self.values = old_values.new_zeros(rows, old_values.shape[1], slots, old_values.shape[3])
+        self.keys[:old_rows, :, :old_slots] = old_keys
+        self.values[:old_rows, :, :old_slots] = old_values
+
+    def copy_rows(self, sources: list[int], targets: list[int], width: int) -> None:
+        assert self.keys is not None
+        assert self.values is not None
+        for states in (self.keys, self.values):
+            states[targets, :, :width] = states[sources, :, :width]
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        return self.storage.window.width, 0
+
+    def get_seq_length(self) -> int:
+        return self.storage.window.width
+
+    def get_max_length(self) -> int:
+        return -1
+
+
+class RowCache(Cache):
+    """All layers of a `RowLayer` cache."""
+
+    def __init__(self, n_layers: int) -> None:
+        self.rows = 0
+        self.slots = 0
+        self.window = Window(0, torch.empty(0, 0, dtype=torch.long), 0)
+        self.row_layers = [RowLayer(self) for _ in range(n_layers)]
+        super().__init__(layers=[*self.row_layers])
+
+    def reserve(self, rows: int, slots: int) -> None:
+        """Make room, keeping what is there; at least doubles whatever has to grow."""
+        if rows > self.rows or slots > self.slots:
+            self.rows = max(rows, 2 * self.rows) if rows > self.rows else self.rows
+            self.slots = max(slots, 2 * self.slots) if slots > self.slots else self.slots
+            for layer in self.row_layers:
+                layer.grow()
+
+    def copy_rows(self, sources: list[int], targets: list[int], width: int) -> None:
+        """Copy the first `width` slots of each source row over its target row; targets must not be sources."""
+        if sources:
+            for layer in self.row_layers:
+                layer.copy_rows(sources, targets, width)

@@ -1,0 +1,262 @@
+"""The engine: lanes of many tasks, decoded together, split where their omegas disagree.
+
+A lane is a task, a set of omegas and a prefix that all of them chose. One step computes the original and the masked
+branch once per lane, asks the set which token each omega chooses, and splits the lane where they differ. Each lane owns
+one cache row per branch; a lane at omega 0, or without an anchor, has no masked row.
+
+Letters: B rows, V vocabulary.
+"""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spa.decoding import formula, forward
+from spa.decoding.cache import RowCache
+from spa.decoding.stopping import Detokenize, StopRule, TextStream, text_after
+from spa.errors import SpaError
+from spa.omega import PLAIN, OmegaSet
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One task to decode greedily for every omega of a set."""
+
+    task_id: str
+    original_ids: Sequence[int]
+    masked_ids: Sequence[int]
+    omegas: OmegaSet
+    stop: StopRule
+    max_new_tokens: int
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A finished text and the omegas that chose it."""
+
+    task_id: str
+    omegas: OmegaSet
+    completion_ids: list[int]  # without the EOS
+    raw: str
+    completion: str  # raw up to where the stop rule cut it
+    finish_reason: str  # "eos", "stop" or "length"
+    seconds: float  # share of the engine's time; the shares of all texts sum to it
+    batch_rows: int  # rows of the widest batch
+
+
+@dataclass
+class Lane:
+    """A task, a set of omegas, and the tokens they agree on."""
+
+    request: Request
+    omegas: OmegaSet
+    stream: TextStream
+    stop: StopRule
+    tokens: list[int] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)  # cache row of each branch; empty while the lane waits
+    seconds: float = 0.0
+    batch_rows: int = 0
+    cut: int | None = None  # characters of the text to keep
+
+    @property
+    def prompts(self) -> list[Sequence[int]]:
+        """The branches' prompts: the original alone where no omega of the lane needs the masked one."""
+        original, masked = self.request.original_ids, self.request.masked_ids
+        return [original] if self.omegas == PLAIN or tuple(original) == tuple(masked) else [original, masked]
+
+    def split(self, choices: Sequence[formula.Choice]) -> list["Lane"]:
+        """One child per part of the omegas, sharing this lane's rows until they are laid out anew."""
+        seconds = self.seconds / len(choices)
+        return [replace(self, omegas=omegas, tokens=[*self.tokens], seconds=seconds) for _, omegas in choices]
+
+    def push(self, token: int, eos_ids: frozenset[int]) -> str | None:
+        """Take the chosen token; returns the finish reason once the text is complete."""
+        if token in eos_ids:
+            return "eos"
+        self.tokens.append(token)
+        self.stream, piece = self.stream.push(token)
+        self.stop, self.cut = self.stop.feed(piece)
+        if self.cut is not None:
+            return "stop"
+        return "length" if len(self.tokens) >= self.request.max_new_tokens else None
+
+
+class Engine:
+    """Decodes requests with one model, at most `batch_size` lanes at a time.
+
+    strict: one row per forward pass. bitsandbytes' int8 picks its outlier columns over the whole batch, so only then
+    are the rows independent of each other.
+    After an out-of-memory error the batch is halved and decoding goes on; `halvings` lists the sizes tried in vain.
+    """
+
+    def __init__(
+        self, model: Any, eos_ids: Iterable[int], detokenize: Detokenize, batch_size: int = 16, strict: bool = False
+    ) -> None:
+        self.model = model
+        self.eos_ids = frozenset(eos_ids)
+        self.detokenize = detokenize
+        self.batch_size = batch_size
+        self.strict = strict
+        self.halvings: list[int] = []
+
+    def decode(self, requests: Iterable[Request]) -> Iterator[Decoded]:
+        """Yield each text as soon as it is finished, in no particular order.
+
+        Longest prompts first, so that memory runs out at once or never.
+        """
+        queue = sorted(requests, key=lambda request: len(request.original_ids), reverse=True)
+        self.waiting = deque(self._lane(request) for request in queue)
+        self.lanes: list[Lane] = []
+        self._new_cache()
+        while self.waiting or self.lanes:
+            try:
+                yield from self._advance()
+            except (torch.OutOfMemoryError, RuntimeError) as error:
+                if not _out_of_memory(error):
+                    raise
+                self._halve()
+
+    def _lane(self, request: Request) -> Lane:
+        stream = TextStream.after(request.original_ids, self.detokenize)
+        return Lane(request, request.omegas, stream, request.stop)
+
+    @torch.inference_mode()
+    def _advance(self) -> list[Decoded]:
+        """One forward pass, of the lanes that join or else of those in flight, and what follows from it."""
+        started = time.perf_counter()
+        joining = [self.waiting.popleft() for _ in range(min(self.batch_size - len(self.lanes), len(self.waiting)))]
+        try:
+            logits = self._join(joining) if joining else self._step()
+        except BaseException:
+            self.waiting.extendleft(reversed(joining))
+            raise
+        lanes = joining or self.lanes
+        choices = self._choose(lanes, logits)
+        share = (time.perf_counter() - started) / len(lanes)
+        continuing: list[Lane] = []
+        finished: list[Decoded] = []
+        for lane, parts in zip(lanes, choices, strict=True):
+            lane.seconds += share
+            lane.batch_rows = max(lane.batch_rows, len(logits))
+            for child, (token, _) in zip(lane.split(parts) if len(parts) > 1 else [lane], parts, strict=True):
+                reason = child.push(token, self.eos_ids)
+                if reason is None:
+                    continuing.append(child)
+                else:
+                    finished.append(self._decoded(child, reason))
+        self._lay_out([*self.lanes, *continuing] if joining else continuing)
+        return finished
+
+    def _join(self, lanes: list[Lane]) -> Tensor:
+        """Read the lanes' prefixes into new rows; logits of these rows, [B, V]."""
+        first_row = sum(len(lane.rows) for lane in self.lanes)
+        sequences: list[Sequence[int]] = []
+        for lane in lanes:
+            lane.rows = []
+            for prompt in lane.prompts:
+                lane.rows.append(first_row + len(sequences))
+                sequences.append([*prompt, *lane.tokens])
+        if self.strict:
+            rows = [forward.prefill(self.model, self.cache, first_row + i, [s]) for i, s in enumerate(sequences)]
+            return torch.cat(rows)
+        return forward.prefill(self.model, self.cache, first_row, sequences)
+
+    def _step(self) -> Tensor:
+        """Feed every lane its last token; logits of all rows, [B, V]."""
+        n_rows = sum(len(lane.rows) for lane in self.lanes)
+        tokens, positions = [0] * n_rows, [0] * n_rows
+        for lane in self.lanes:
+            for row, prompt in zip(lane.rows, lane.prompts, strict=True):
+                tokens[row] = lane.tokens[-1]
+                positions[row] = len(prompt) + len(lane.tokens) - 1
+        if self.strict:
+            singles = zip(range(n_rows), tokens, positions, strict=True)
+            return torch.cat([forward.step(self.model, self.cache, row, [t], [p]) for row, t, p in singles])
+        return forward.step(self.model, self.cache, 0, tokens, positions)
+
+    def _choose(self, lanes: list[Lane], logits: Tensor) -> list[list[formula.Choice]]:
+        """What each lane's omegas choose. logits: [B, V], the lanes' rows in order of their row numbers."""
+        first_row = min(row for lane in lanes for row in lane.rows)
+        originals = torch.tensor([lane.rows[0] - first_row for lane in lanes], device=logits.device)
+        maskeds = torch.tensor([lane.rows[-1] - first_row for lane in lanes], device=logits.device)
+        ends = formula.choose_ends(logits, originals, maskeds, [lane.omegas for lane in lanes])
+        choices = []
+        for lane, (low, high), original, masked in zip(lanes, ends, originals, maskeds, strict=True):
+            if low == high:  # a line that wins at both ends wins between them
+                choices.append([(low, lane.omegas)])
+            else:
+                choices.append(formula.choose(logits[original], logits[masked], lane.omegas))
+        return choices
+
+    def _lay_out(self, lanes: list[Lane]) -> None:
+        """Give the lanes the rows 0..n-1: most stay where they are, children and rows beyond the end are copied.
+
+        What exceeds the batch waits, without rows, until its prefix is read again.
+        """
+        self.lanes, parked = lanes[: self.batch_size], lanes[self.batch_size :]
+        for lane in parked:
+            lane.rows = []
+        self.waiting.extendleft(reversed(parked))
+        claims = [(lane, lane.rows[: len(lane.prompts)]) for lane in self.lanes]
+        n_rows = sum(len(rows) for _, rows in claims)
+        stays: set[int] = set()
+        moves: list[tuple[Lane, int, int]] = []  # lane, branch, source row
+        for lane, rows in claims:
+            lane.rows = list(rows)
+            for branch, row in enumerate(rows):
+                if row < n_rows and row not in stays:
+                    stays.add(row)
+                else:
+                    moves.append((lane, branch, row))
+        targets = [row for row in range(n_rows) if row not in stays]
+        if moves:
+            width = max(len(prompt) + len(lane.tokens) for lane, _, _ in moves for prompt in lane.prompts)
+            self.cache.reserve(n_rows, width)
+            self.cache.copy_rows([source for _, _, source in moves], targets, width)
+        for (lane, branch, _), target in zip(moves, targets, strict=True):
+            lane.rows[branch] = target
+
+    def _decoded(self, lane: Lane, reason: str) -> Decoded:
+        raw = text_after(lane.request.original_ids, lane.tokens, self.detokenize)
+        return Decoded(
+            task_id=lane.request.task_id,
+            omegas=lane.omegas,
+            completion_ids=lane.tokens,
+            raw=raw,
+            completion=raw if lane.cut is None else raw[: lane.cut],
+            finish_reason=reason,
+            seconds=lane.seconds,
+            batch_rows=lane.batch_rows,
+        )
+
+    def _new_cache(self) -> None:
+        self.cache = RowCache(self.model.config.num_hidden_layers)
+
+    def _halve(self) -> None:
+        if self.batch_size == 1:
+            raise SpaError(
+                "out of memory with a single lane; use a smaller dtype, quantization=int8, a larger device or "
+                "max_new_tokens=N"
+            )
+        self.halvings.append(self.batch_size)
+        self.batch_size //= 2
+        log.warning("out of memory at %d lanes; going on with %d", self.halvings[-1], self.batch_size)
+        for lane in self.lanes:
+            lane.rows = []
+        self.waiting.extendleft(reversed(self.lanes))
+        self.lanes = []
+        self._new_cache()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

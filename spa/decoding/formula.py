@@ -1,0 +1,89 @@
+"""The SPA formula, and which token every omega of a set chooses.
+
+Letters: V vocabulary. With a = original logits and m = masked logits, the score of token v is the line
+
+    a_v + omega * (a_v - m_v)          (paper, section 3; `--weight` of the authors' scripts)
+
+and the greedy token is its argmax. Over a set of omegas the winners are the upper envelope of these lines, so an
+interval splits at exact crossings. Scores are float64 computed from float32 logits; the z-score over the vocabulary
+that the authors' scripts apply never changes the argmax and is left out.
+
+Ties: equal scores at a single omega, and equal lines, go to the lowest token id, as argmax does. In an interval a
+crossing belongs to the part on its right, so of the lines that meet there the steepest wins; one at the interval's very
+end splits nothing.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from spa.omega import Interval, OmegaSet, Values
+
+Choice = tuple[int, OmegaSet]
+
+
+def lines(original: Tensor, masked: Tensor) -> tuple[Tensor, Tensor]:
+    """Intercepts and slopes of the score lines, float64, in the shape of the logits."""
+    intercept = original.float().double()
+    return intercept, intercept - masked.float().double()
+
+
+def choose(original: Tensor, masked: Tensor, omegas: OmegaSet) -> list[Choice]:
+    """Split `omegas` by greedy token, ascending; neighbouring parts of an interval have different tokens.
+
+    original, masked: logits [V].
+    """
+    intercept, slope = lines(original, masked)
+    if isinstance(omegas, Values):
+        return _choose_values(intercept, slope, omegas)
+    return _choose_interval(intercept, slope, omegas)
+
+
+def choose_ends(
+    logits: Tensor, originals: Tensor, maskeds: Tensor, omegas: Sequence[OmegaSet]
+) -> list[tuple[int, int]]:
+    """For each of L lanes, the tokens chosen at the lower and the upper end of its omegas.
+
+    logits: [B, V]; originals, maskeds: row of each lane's branch, [L]. Where both are the same row, the lane is plain.
+    """
+    intercept, slope = lines(logits[originals], logits[maskeds])
+    ends = torch.tensor([[part.lo, part.hi] for part in omegas], dtype=torch.float64, device=logits.device)
+    low = (intercept + ends[:, :1] * slope).argmax(dim=-1)
+    high = (intercept + ends[:, 1:] * slope).argmax(dim=-1)
+    return [(first, last) for first, last in torch.stack([low, high], dim=1).tolist()]
+
+
+def _choose_values(intercept: Tensor, slope: Tensor, omegas: Values) -> list[Choice]:
+    weights = torch.tensor(omegas.values, dtype=torch.float64, device=intercept.device)
+    tokens = (intercept + weights[:, None] * slope).argmax(dim=-1).tolist()
+    parts: dict[int, list[float]] = {}
+    for token, omega in zip(tokens, omegas.values, strict=True):
+        parts.setdefault(token, []).append(omega)
+    return [(token, Values(tuple(values))) for token, values in parts.items()]
+
+
+def _choose_interval(intercept: Tensor, slope: Tensor, omegas: Interval) -> list[Choice]:
+    # Walk the upper envelope: from the winner at the lower end to the steeper line that crosses it first.
+    parts: list[Choice] = []
+    start = omegas.lo
+    scores = intercept + start * slope
+    token = _steepest(scores == scores.max(), slope)
+    while True:
+        rise = slope - slope[token]
+        steeper = rise > 0
+        crossings = torch.where(steeper, (intercept[token] - intercept) / rise, torch.inf)
+        # A crossing left of the current start is rounding noise of a line that meets it there.
+        crossings.clamp_(min=start)
+        end = crossings.min().item()
+        if end >= omegas.hi:
+            return [*parts, (token, Interval(start, omegas.hi, omegas.closed))]
+        if end > start:
+            parts.append((token, Interval(start, end, closed=False)))
+        start = end
+        token = _steepest(crossings == end, slope)
+
+
+def _steepest(candidates: Tensor, slope: Tensor) -> int:
+    """The candidate of greatest slope, the lowest id among equals. candidates: bool [V]."""
+    return int(torch.where(candidates, slope, -torch.inf).argmax())

@@ -1,0 +1,124 @@
+"""When a text is finished, and the text itself, token by token.
+
+Both are immutable: a lane that splits shares its state with its children. A step costs time in the length of the
+current line, never of the text so far.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol, Self
+
+Detokenize = Callable[[Sequence[int]], str]
+
+CONTEXT_TOKENS = 4  # prompt tokens decoded along with a text: some tokenizers strip the first token's space
+
+
+@dataclass(frozen=True)
+class TextStream:
+    """Turns tokens into text as they come, holding back incomplete UTF-8.
+
+    `window` holds the tokens whose text may still change together with the next token; its first `settled` tokens are
+    context that was given out already.
+    """
+
+    detokenize: Detokenize = field(repr=False)
+    window: tuple[int, ...]
+    settled: int
+
+    @classmethod
+    def after(cls, prompt_ids: Sequence[int], detokenize: Detokenize) -> Self:
+        context = tuple(prompt_ids[-CONTEXT_TOKENS:])
+        return cls(detokenize, context, len(context))
+
+    def push(self, token: int) -> tuple[Self, str]:
+        """Add a token; returns the new stream and the text that became certain."""
+        window = (*self.window, token)
+        before = self.detokenize(window[: self.settled])
+        text = self.detokenize(window)
+        if len(text) <= len(before) or text.endswith("\N{REPLACEMENT CHARACTER}"):
+            return replace(self, window=window), ""
+        return replace(self, window=window[self.settled :], settled=len(window) - self.settled), text[len(before) :]
+
+
+def text_after(prompt_ids: Sequence[int], completion_ids: Sequence[int], detokenize: Detokenize) -> str:
+    """The text of a finished completion, spaces at its beginning included."""
+    context = list(prompt_ids[-CONTEXT_TOKENS:])
+    return detokenize([*context, *completion_ids])[len(detokenize(context)) :]
+
+
+class StopRule(Protocol):
+    """Reads a text piece by piece and says where it ends."""
+
+    def feed(self, piece: str) -> tuple["StopRule", int | None]:
+        """The rule after this piece, and the number of characters of the whole text to keep once it has ended."""
+        ...
+
+
+@dataclass(frozen=True)
+class NeverStop:
+    """Ends only with an EOS token or at the length limit."""
+
+    def feed(self, piece: str) -> tuple["NeverStop", int | None]:
+        return self, None
+
+
+FENCE = re.compile(r" {0,3}```")
+PYTHON_FENCE = re.compile(r" {0,3}```[ \t]*(python|python3|py)?[ \t]*\r?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class ClosedBlock:
+    """Stops behind the fence that closes the first Python code block (one marked as Python, or not marked at all)."""
+
+    inside: str | None = None  # None, "python" or "other"
+    line: str = ""
+    offset: int = 0  # characters of the finished lines
+
+    def feed(self, piece: str) -> tuple["ClosedBlock", int | None]:
+        inside, offset = self.inside, self.offset
+        *finished, line = (self.line + piece).split("\n")
+        for number, text in enumerate([*finished, line]):
+            fence = FENCE.match(text)
+            if fence and inside == "python":
+                return self, offset + fence.end()
+            if number < len(finished):
+                if fence and inside is None:
+                    inside = "python" if PYTHON_FENCE.fullmatch(text) else "other"
+                elif fence:
+                    inside = None
+                offset += len(text) + 1
+        return ClosedBlock(inside, line, offset), None
+
+
+DEFINITION = re.compile(r"(async\s+def|def|class)\b")
+INLINE_BODY = re.compile(r".*\)\s*(->[^:]*)?:\s*[^\s#]")
+
+
+@dataclass(frozen=True)
+class TopLevelLine:
+    """Stops before the first top-level line that follows a function's body; that line is not kept.
+
+    in_function: the prompt ends inside a function (HumanEval), so the text begins with its body. Otherwise (MBPP) the
+    text first has to define one. Blank lines and closing brackets at the margin end nothing.
+    """
+
+    in_function: bool
+    has_body: bool = False
+    line: str = ""
+    offset: int = 0
+
+    def feed(self, piece: str) -> tuple["TopLevelLine", int | None]:
+        in_function, has_body, offset = self.in_function, self.has_body, self.offset
+        *finished, line = (self.line + piece).split("\n")
+        for number, text in enumerate([*finished, line]):
+            at_margin = bool(text.strip()) and not text[0].isspace()
+            if at_margin and has_body and text[0] not in ")]}":
+                return self, offset
+            if number < len(finished):
+                if at_margin and DEFINITION.match(text):
+                    in_function, has_body = True, bool(INLINE_BODY.match(text))
+                elif in_function and text.strip() and not at_margin:
+                    has_body = True
+                offset += len(text) + 1
+        return TopLevelLine(in_function, has_body, line, offset), None

@@ -1,0 +1,74 @@
+"""Raw model text -> a self-contained program.
+
+Chat models: the first Python code block, with the prompt's imports and helpers put back where the block lacks them.
+Base models continue the prompt: prompt + completion.
+"""
+
+import ast
+import warnings
+
+from spa.decoding.stopping import FENCE, PYTHON_FENCE
+from spa.records import Problem
+
+
+def solution(problem: Problem, completion: str, kind: str) -> str:
+    """What is scored. completion: the text up to the stop rule's cut; kind: "chat" or "base"."""
+    if kind == "base":
+        return problem.prompt + completion
+    code = first_block(completion)
+    missing = missing_definitions(problem, code)
+    return "\n\n".join([*missing, code]) if missing else code
+
+
+def first_block(text: str) -> str:
+    """The content of the first fenced block that is marked as Python or not marked at all.
+
+    An unclosed block goes to the end of the text; a text without any such block is code as it stands.
+    """
+    inside: str | None = None
+    block: list[str] = []
+    for line in text.split("\n"):
+        fence = FENCE.match(line)
+        if fence and inside == "python":
+            break
+        if fence and inside is None:
+            inside = "python" if PYTHON_FENCE.fullmatch(line) else "other"
+        elif fence:
+            inside = None
+        elif inside == "python":
+            block.append(line)
+    return "\n".join(block) if inside == "python" else text
+
+
+def missing_definitions(problem: Problem, code: str) -> list[str]:
+    """Source of the prompt's top-level statements in front of the entry point that bind names `code` does not bind.
+
+    Code that does not parse gets nothing: it cannot run either way.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # about escapes in strings
+            bound = _bound_names(ast.parse(code).body)
+            prompt = ast.parse(problem.prompt)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    missing = []
+    for statement in prompt.body:
+        names = _bound_names([statement])
+        if names and problem.entry_point not in names and not names <= bound:
+            missing.append(ast.get_source_segment(problem.prompt, statement) or "")
+    return missing
+
+
+def _bound_names(statements: list[ast.stmt]) -> set[str]:
+    names: set[str] = set()
+    for statement in statements:
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(statement.name)
+        elif isinstance(statement, ast.Import | ast.ImportFrom):
+            names.update(alias.asname or alias.name.split(".")[0] for alias in statement.names)
+        elif isinstance(statement, ast.Assign):
+            names.update(target.id for target in statement.targets if isinstance(target, ast.Name))
+        elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            names.add(statement.target.id)
+    return names

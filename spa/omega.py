@@ -1,0 +1,109 @@
+"""Sets of anchoring weights: the values, or the interval, that one run decodes.
+
+omega = 0 is plain greedy decoding and omega = -1 the masked prompt alone (the scale of the paper's first version).
+"""
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from spa.errors import SpaError
+
+_HELP = "write a number (omega=0.2), a list (omega=[0,0.1,0.2]) or an interval (omega=0..0.5)"
+
+
+@dataclass(frozen=True)
+class Values:
+    """Finitely many omegas, ascending and distinct."""
+
+    values: tuple[float, ...]
+
+    @property
+    def lo(self) -> float:
+        return self.values[0]
+
+    @property
+    def hi(self) -> float:
+        return self.values[-1]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Every omega in [lo, hi), or in [lo, hi] where closed."""
+
+    lo: float
+    hi: float
+    closed: bool = True
+
+
+OmegaSet = Values | Interval
+
+PLAIN = Values((0.0,))
+
+
+def parse(value: Any) -> OmegaSet:
+    """Read an omega set as configs and command lines write it.
+
+    Raises SpaError for NaN, infinity, and empty or reversed sets.
+    """
+    if isinstance(value, str) and ".." in value:
+        match = re.fullmatch(r"\s*(.+?)\s*\.\.\s*(.+?)\s*", value)
+        if not match:
+            raise SpaError(f"omega={value} is not an interval; {_HELP}")
+        lo, hi = (_number(end, value) for end in match.groups())
+        if lo >= hi:
+            raise SpaError(f"omega={value} is an empty or reversed interval; write the smaller end first")
+        return Interval(lo, hi)
+    if isinstance(value, list | tuple):
+        if not value:
+            raise SpaError(f"omega=[] is an empty set; {_HELP}")
+        return Values(tuple(sorted({_number(item, value) for item in value})))
+    return Values((_number(value, value),))
+
+
+def to_json(omegas: OmegaSet) -> Any:
+    """The set as manifests keep it: a list of values, or the two ends of a closed interval."""
+    return list(omegas.values) if isinstance(omegas, Values) else {"lo": omegas.lo, "hi": omegas.hi}
+
+
+def share(part: OmegaSet, whole: OmegaSet) -> float:
+    """How much of `whole` its subset `part` is, between 0 and 1: by count or by length."""
+    if isinstance(part, Values) and isinstance(whole, Values):
+        return len(part.values) / len(whole.values)
+    return (part.hi - part.lo) / (whole.hi - whole.lo)
+
+
+def remaining(whole: OmegaSet, done: Iterable[tuple[float, float]]) -> list[OmegaSet]:
+    """What of `whole` the finished (lo, hi) parts leave; parts of an interval are half-open, the last one closed."""
+    if isinstance(whole, Values):
+        finished = {lo for lo, hi in done if lo == hi}
+        left = tuple(value for value in whole.values if value not in finished)
+        return [Values(left)] if left else []
+    gaps: list[OmegaSet] = []
+    start = whole.lo
+    for lo, hi in sorted(done):
+        if lo > start:
+            gaps.append(Interval(start, lo, closed=False))
+        start = max(start, hi)
+    if start < whole.hi:
+        gaps.append(Interval(start, whole.hi, whole.closed))
+    return gaps
+
+
+def bounds(part: OmegaSet) -> list[tuple[float, float]]:
+    """The part as result lines name it: (omega, omega) for each value, or the two ends of an interval."""
+    return [(value, value) for value in part.values] if isinstance(part, Values) else [(part.lo, part.hi)]
+
+
+def _number(item: Any, whole: Any) -> float:
+    try:
+        if isinstance(item, bool):
+            raise ValueError
+        number = float(item)
+    except (TypeError, ValueError):
+        raise SpaError(f"omega={whole} is not a number, a list of numbers or an interval; {_HELP}") from None
+    if not math.isfinite(number):
+        raise SpaError(f"omega={whole} must be finite; {_HELP}")
+    return number + 0.0  # -0.0 becomes 0.0

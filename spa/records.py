@@ -1,0 +1,85 @@
+"""The four records that travel between the modules, and their JSON form. No logic.
+
+Spans are half-open `(start, end)` character offsets. Token ids are plain integers.
+"""
+
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+Span = tuple[int, int]
+
+
+class Record:
+    """A frozen dataclass that can be written as one line of JSON and read back."""
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), ensure_ascii=False)  # type: ignore[call-overload]
+
+    @classmethod
+    def from_json(cls, line: str | bytes) -> Self:
+        """Read one line; fields this version does not know are ignored, missing ones raise TypeError."""
+        known = {field.name for field in fields(cls)}  # type: ignore[arg-type]
+        return cls(**{name: value for name, value in json.loads(line).items() if name in known})
+
+
+@dataclass(frozen=True)
+class Problem(Record):
+    """One task, in evalplus' columns. Inputs stay in the JSON form of evalplus' files."""
+
+    task_id: str
+    family: str  # "humaneval" or "mbpp": decides what an anchor is, when a base model stops, which oracle scores
+    prompt: str
+    entry_point: str
+    canonical_solution: str
+    base_input: list[Any]
+    plus_input: list[Any] | None  # None where the source has no plus tests
+    contract: str
+    atol: float
+
+
+@dataclass(frozen=True)
+class PromptPair:
+    """A prompt as the model reads it, with and without the anchored text."""
+
+    task_id: str
+    prompt_text: str
+    anchor_spans: tuple[Span, ...]  # in prompt_text; empty where the task has no such anchor
+    original_ids: tuple[int, ...]
+    masked_ids: tuple[int, ...]
+    masked_positions: tuple[int, ...]  # positions of original_ids that overlap an anchor span
+
+
+@dataclass(frozen=True)
+class Generation(Record):
+    """One decoded text and the omegas that lead to it. A line of samples.jsonl."""
+
+    task_id: str
+    solution: str  # self-contained program: what is scored
+    omega_lo: float
+    omega_hi: float  # equal to omega_lo for one value; else the half-open [lo, hi), closed at the interval's end
+    raw: str  # the text of completion_ids
+    completion: str  # raw after the stop rule's cut, without the prompt
+    prompt_text: str
+    original_ids: list[int]
+    masked_ids: list[int]
+    masked_positions: list[int]
+    completion_ids: list[int]  # the tokens that the engine chose, without the EOS
+    finish_reason: str  # "eos", "stop", "length" or "budget"
+    anchor_spans: list[Span]
+    seconds: float  # this line's share of the decoding time; the lines of a run sum to its decoding time
+    batch_rows: int  # rows of the widest batch that it was decoded in
+
+
+@dataclass(frozen=True)
+class Score(Record):
+    """The verdict on one distinct solution. A line of scores.jsonl."""
+
+    task_id: str
+    solution_sha: str  # sha256 of the solution's UTF-8 bytes
+    base_status: str  # "pass", "fail" or "timeout"
+    plus_status: str | None  # likewise; None where there are no plus tests
+    suspect: bool | None  # the verdict of an independent second look; None where none was made
+    reason: str
+    seconds: float
+    scorer_id: str

@@ -1,0 +1,115 @@
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.collections import PolyCollection
+from synthetic import grid_with_plus, interval, points, write_run
+
+from spa import aggregate, figures
+from spa.store import Results
+
+
+def curve(*folders: Path) -> pd.DataFrame:
+    cells = aggregate.load([Results(folder) for folder in folders])
+    return figures.curve_rows(aggregate.summary(aggregate.tasks(cells)))
+
+
+def test_points_and_band_are_the_summary(tmp_path: Path) -> None:
+    grid_with_plus(tmp_path)
+    rows = curve(tmp_path)
+    figure = figures.omega_curve(rows)
+    assert [axis.get_title() for axis in figure.axes] == ["Tiny 1M, HumanEval", "Tiny 1M, HumanEval+"]
+    for axis, benchmark in zip(figure.axes, ["humaneval", "humaneval_plus"], strict=True):
+        drawn = rows[rows["benchmark"] == benchmark]
+        line, plain = axis.get_lines()
+        np.testing.assert_array_equal(line.get_xydata(), np.column_stack([drawn["omega_lo"], drawn["pass_at_1"] * 100]))
+        assert line.get_marker() == "o"
+        assert list(plain.get_ydata()) == [drawn["baseline_pass_at_1"].iloc[0] * 100] * 2
+        (band,) = (patch for patch in axis.collections if isinstance(patch, PolyCollection))
+        assert set(band.get_paths()[0].vertices[:, 1]) == set(drawn["ci_low"] * 100) | set(drawn["ci_high"] * 100)
+
+
+def test_an_interval_is_a_step_function(tmp_path: Path) -> None:
+    """Passing 2, 3, 2 of 3 on [0, 0.2), [0.2, 0.3), [0.3, 0.5]."""
+    interval(tmp_path)
+    (axis,) = figures.omega_curve(curve(tmp_path)).axes
+    line = axis.get_lines()[0]
+    assert line.get_drawstyle() == "steps-post"
+    np.testing.assert_allclose(line.get_xdata(), [0, 0.2, 0.3, 0.5])
+    np.testing.assert_allclose(line.get_ydata(), np.array([2, 3, 2, 2]) / 3 * 100)
+
+
+def test_a_given_up_part_is_a_gap(tmp_path: Path) -> None:
+    write_run(
+        tmp_path, "k", {"A": [(0.0, 0.1, "p"), (0.1, 0.3, "budget"), (0.3, 0.5, "f")]}, omega={"lo": 0.0, "hi": 0.5}
+    )
+    (axis,) = figures.omega_curve(curve(tmp_path)).axes
+    line = axis.get_lines()[0]
+    np.testing.assert_allclose(line.get_xdata(), [0, 0.1, 0.3, 0.5])
+    np.testing.assert_allclose(line.get_ydata(), [100, np.nan, 0, 0])
+
+
+def test_runs_of_one_omega_each_are_one_line(tmp_path: Path) -> None:
+    for key, omega, verdict in (("c", 0.0, "f"), ("a", 0.1, "p"), ("b", 0.2, "f")):
+        write_run(tmp_path, key, {"A": points(verdict, omegas=[omega])})
+    (axis,) = figures.omega_curve(curve(tmp_path)).axes
+    np.testing.assert_array_equal(axis.get_lines()[0].get_xydata(), [[0, 0], [0.1, 100], [0.2, 0]])
+
+
+def test_series_differ_without_colour_and_keep_their_look_over_panels(tmp_path: Path) -> None:
+    for anchor in ("description", "signature", "prompt"):
+        for family in ("humaneval", "mbpp"):
+            write_run(tmp_path, anchor + family, {"A": points("p", "f")}, anchor=anchor, benchmark=family)
+    figure = figures.omega_curve(curve(tmp_path))
+    looks = [[(line.get_label(), line.get_marker()) for line in axis.get_lines()[:3]] for axis in figure.axes]
+    assert looks[0] == looks[1]
+    assert len(set(looks[0])) == 3
+    (legend,) = figure.legends
+    labels = [text.get_text() for text in legend.get_texts()]
+    assert labels == ["description", "prompt", "signature", r"plain greedy ($\omega = 0$)", "95% Wilson interval"]
+
+
+def test_intervals_differ_by_line_style(tmp_path: Path) -> None:
+    for anchor in ("description", "signature"):
+        interval(tmp_path, key=anchor, anchor=anchor)
+    (axis,) = figures.omega_curve(curve(tmp_path)).axes
+    solid, dashed, _ = axis.get_lines()
+    assert solid.get_linestyle() == "-"
+    assert dashed.get_linestyle() == "--"
+    assert solid.get_color() != dashed.get_color()
+
+
+def test_plain_runs_alone_draw_nothing(tmp_path: Path) -> None:
+    write_run(tmp_path, "k", {"A": points("p")})
+    assert curve(tmp_path).empty
+
+
+def test_of_two_runs_at_one_omega_the_fuller_is_drawn(tmp_path: Path) -> None:
+    write_run(tmp_path, "a", {"A": points("p", "p")})
+    write_run(tmp_path, "b", {"A": points("p", "p"), "B": points("f", "f")})
+    assert list(curve(tmp_path)["key"]) == ["b", "b"]
+
+
+def test_files_are_deterministic_with_embedded_fonts_and_no_date(tmp_path: Path) -> None:
+    interval(tmp_path)
+    rows = curve(tmp_path)
+    first = [path.read_bytes() for path in figures.save(figures.omega_curve(rows), rows, tmp_path / "1", "curve")]
+    again = figures.save(figures.omega_curve(rows), rows, tmp_path / "2", "curve")
+    assert [path.name for path in again] == ["curve.png", "curve.pdf", "curve.csv"]
+    assert [path.read_bytes() for path in again] == first
+    png, pdf, csv = first
+    assert b"Software" not in png
+    assert b"CreationDate" not in pdf
+    assert b"/FontFile2" in pdf  # TrueType, embedded
+    assert b"/Type3" not in pdf
+    pd.testing.assert_frame_equal(pd.read_csv(io.BytesIO(csv)), rows, check_dtype=False)
+
+
+def test_legible_at_column_width(tmp_path: Path) -> None:
+    interval(tmp_path)
+    figure = figures.omega_curve(curve(tmp_path))
+    assert figure.get_size_inches()[0] == 3.4
+    figures.png(figure)
+    (axis,) = figure.axes
+    assert min(text.get_fontsize() for text in [*axis.get_xticklabels(), *figure.legends[0].get_texts()]) >= 6

