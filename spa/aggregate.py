@@ -5,6 +5,7 @@ Only samples that are finished and scored count: an unscored line, or a part of 
 (finish_reason "budget"), enters no rate.
 """
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
@@ -28,12 +29,12 @@ SUMMARY = [
     *["omega_lo", "omega_hi", "n_tasks", "n_anchored", "n_passed", "pass_at_1", "ci_low", "ci_high"],
     *["baseline_pass_at_1", "delta", "fixed", "broken", "p_value"],
 ]
-# Omega 0 never reads the masked prompt, so a plain run serves every anchor and mask of the same model and limits.
-BASELINE = ["model", "benchmark", "profile", "template", "dtype", "quantization", "limits"]
+# Omega 0 never reads the masked prompt: what is plain for one anchor and mask is plain for all.
+BASELINE = ["model", "benchmark", "profile", "template", "dtype", "quantization", "plain_identity"]
 
 _VERDICT = ["task_id", "solution_sha", "base_status", "plus_status"]
 _SAMPLE = ["task_id", "solution_sha", "omega_lo", "omega_hi", "anchored", "given_up"]
-_TASKS = [*IDENTITY, "limits", "task_id", "omega_lo", "omega_hi", "anchored", "passed"]
+_TASKS = [*IDENTITY, "plain_identity", "task_id", "omega_lo", "omega_hi", "anchored", "passed"]
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def tasks(cells: Iterable[Cell]) -> pd.DataFrame:
             "key": cell.run.key,
             **{name: cell.field(name) or "" for name in ("model", "anchor", "mask", "profile", "template", "dtype")},
             "quantization": cell.quantization,
-            "limits": _limits(cell.manifest),
+            "plain_identity": _plain_identity(cell.manifest),
         }
         for benchmark, passed in ((name, base), (f"{name}_plus", both)):
             rows = lines.loc[passed.index].assign(passed=passed, benchmark=benchmark, **identity)
@@ -175,10 +176,11 @@ def _load(run: Run) -> Cell:
     return Cell(run, manifest, lines.drop(columns="solution_sha"))
 
 
-def _limits(manifest: dict[str, Any]) -> str:
-    """What two runs must share, beside the columns of the table, to be compared task by task."""
-    data = (manifest.get("data") or {}).get("md5")
-    return f"{data} {manifest.get('max_new_tokens')} {manifest.get('max_total_tokens')}"
+def _plain_identity(manifest: dict[str, Any]) -> str:
+    """What decides texts and verdicts at omega 0, beside the table's columns: token limits, prompts, tests."""
+    identity = manifest.get("identity") or {}
+    plain = {name: value for name, value in identity.items() if name not in ("anchor", "mask", "omega")}
+    return json.dumps([plain, (manifest.get("data") or {}).get("md5")], sort_keys=True)
 
 
 def _baselines(tasks: pd.DataFrame) -> list[tuple[pd.Series, pd.Series]]:

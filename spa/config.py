@@ -153,3 +153,10 @@ def generation_key(identity: dict[str, Any]) -> str:
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
     if value not in choices:
         raise SpaError(f"{name}={value} is unknown; choose one of: {', '.join(choices)}")
+
+
+def load_benchmark_config(name: str) -> BenchmarkConfig:
+    """`conf/benchmark/<name>.yaml`, outside of Hydra. Raises SpaError where there is no such file."""
+    known = {path.stem: path for path in sorted((CONF / "benchmark").glob("*.yaml"))}
+    _check_choice("benchmark", name, list(known))
+    return OmegaConf.to_object(OmegaConf.merge(BenchmarkConfig, OmegaConf.load(known[name])))  # type: ignore[return-value]

@@ -27,8 +27,8 @@ _DRAWN = ["n_tasks", "pass_at_1", "ci_low", "ci_high", "baseline_pass_at_1"]
 # Lists of coprime lengths: only the 43rd series looks like the first.
 _COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 _MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
-_LINES: list[tuple[int, tuple[float, ...] | None]] = [
-    (0, None),
+_LINES: list[str | tuple[int, tuple[float, ...]]] = [
+    "-",
     (0, (5, 1.5)),
     (0, (4, 1.2, 1, 1.2)),
     (0, (1.5, 1)),
@@ -70,7 +70,8 @@ def omega_curve(rows: pd.DataFrame) -> Figure:
     with mpl.rc_context(_STYLE):
         several = [column for column in SERIES if rows[column].nunique() > 1] or ["anchor"]
         number = rows.groupby(SERIES).ngroup()  # the same look for the same series in every panel
-        label = rows[several].replace("", "no experiment").agg(", ".join, axis=1)
+        names = rows[several].replace("", "no experiment")
+        label = names[several[0]].str.cat(names[several[1:]], sep=", ")
         rows = rows.assign(label=label, number=number)
         panels = list(rows.groupby(["model", "benchmark"]))
         figure = Figure(

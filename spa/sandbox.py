@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import Pipe
@@ -98,7 +98,7 @@ def exchange(
     patience: float,
     readonly: Iterable[Path] = (),
     hidden: Iterable[Path] = (),
-) -> Iterator[tuple[int, bytes | Lost]]:
+) -> Generator[tuple[int, bytes | Lost], None, None]:
     """Send each message to one of `workers` equal processes; yield (index of the message, answer) as answers arrive.
 
     A process has a socket as stdin and stdout, in the form of `multiprocessing.connection`. It sends an empty message

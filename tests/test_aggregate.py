@@ -92,9 +92,12 @@ def test_unfinished_runs_count_what_is_there(tmp_path: Path) -> None:
 
 
 def test_a_baseline_from_a_plain_run_of_another_anchor_and_folder(tmp_path: Path) -> None:
-    write_run(tmp_path / "a", "plain", {"A": points("p"), "B": points("f"), "C": points("f")}, anchor="none")
+    identity = {"max_new_tokens": 400, "anchor": None, "mask": None, "omega": [0.0]}
+    plain = {"A": points("p"), "B": points("f"), "C": points("f")}
+    write_run(tmp_path / "a", "plain", plain, anchor="none", identity=identity)
     spa = {"A": points("p", omegas=[0.3]), "B": points("p", omegas=[0.3])}
-    write_run(tmp_path / "b", "spa", spa)
+    identity = {"max_new_tokens": 400, "anchor": "description", "mask": ["per_token", "x"], "omega": [0.3]}
+    write_run(tmp_path / "b", "spa", spa, identity=identity)
     table = summarise(tmp_path / "a", tmp_path / "b")
     row = table[table["key"] == "spa"].iloc[0]
     assert (row["baseline_pass_at_1"], row["delta"], row["fixed"], row["broken"]) == (0.5, 0.5, 1, 0)
@@ -109,13 +112,15 @@ def test_a_baseline_from_a_plain_run_of_another_anchor_and_folder(tmp_path: Path
         {"profile": "official_2024"},
         {"weights": "Q4_1"},
         {"benchmark": "mbpp"},
-        {"max_new_tokens": 400},
+        {"identity": {"max_new_tokens": 512, "anchor": None, "mask": None, "omega": [0.0]}},
         {"data": {"source": "file", "md5": "other"}},
     ],
 )
 def test_no_baseline_of_other_settings(tmp_path: Path, other: dict[str, object]) -> None:
-    write_run(tmp_path, "plain", {"A": points("p")}, **other)
-    write_run(tmp_path, "spa", {"A": points("p", omegas=[0.3])})
+    plain = {"identity": {"max_new_tokens": 400, "anchor": None, "mask": None, "omega": [0.0]}}
+    write_run(tmp_path, "plain", {"A": points("p")}, **{**plain, **other})
+    identity = {"max_new_tokens": 400, "anchor": "description", "mask": ["per_token", "x"], "omega": [0.3]}
+    write_run(tmp_path, "spa", {"A": points("p", omegas=[0.3])}, identity=identity)
     row = summarise(tmp_path).query("key == 'spa'").iloc[0]
     assert row[["baseline_pass_at_1", "delta", "fixed", "broken", "p_value"]].isna().all()
 

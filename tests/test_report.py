@@ -1,6 +1,7 @@
 import base64
 import os
 import re
+import runpy
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -14,6 +15,7 @@ from spa.errors import SpaError
 from spa.store import Results, find_results
 
 ROOT = Path(__file__).resolve().parent.parent
+REPORT = ROOT / "scripts" / "report.py"
 
 
 def outputs(folder: Path) -> dict[str, bytes]:
@@ -22,12 +24,6 @@ def outputs(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and "runs" not in path.relative_to(folder).parts
     }
-
-
-def script(name: str, *arguments: object, hash_seed: str = "0") -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": hash_seed}
-    command = [sys.executable, str(ROOT / "scripts" / name), *map(str, arguments)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
 def two_models(folder: Path) -> None:
@@ -66,9 +62,17 @@ def test_the_same_results_give_the_same_bytes(tmp_path: Path) -> None:
     expected = outputs(first)
     report.build([Results(first)])
     assert outputs(first) == expected
-    done = script("report.py", second, hash_seed="1")
+    done = subprocess.run(
+        [sys.executable, str(REPORT), str(second), "--out", str(tmp_path / "out")],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
-    assert outputs(second) == expected
+    assert outputs(tmp_path / "out") == expected
+    assert outputs(second) == {}
+    assert done.stdout.endswith(f"report  {tmp_path / 'out' / 'report.html'}\n")
 
 
 class Page(HTMLParser):
@@ -162,23 +166,19 @@ def test_a_folder_without_runs_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(SpaError, match=r"there is no run in .*; run a cell first"):
         report.build([Results(tmp_path)])
     assert outputs(tmp_path) == {}
-    done = script("report.py", tmp_path)
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: there is no run in")
-    assert len(done.stderr.splitlines()) == 1
 
 
-def test_out_is_respected_and_printed(tmp_path: Path) -> None:
-    grid_with_plus(tmp_path / "results")
-    done = script("report.py", tmp_path / "results", "--out", tmp_path / "elsewhere")
-    assert done.returncode == 0, done.stderr
-    assert str(tmp_path / "elsewhere" / "report.html") in done.stdout
-    assert "Pass@1 (%)" in done.stdout
-    assert "summary.csv" in outputs(tmp_path / "elsewhere")
-    assert outputs(tmp_path / "results") == {}
+def test_the_command_says_in_one_line_what_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["report.py", str(tmp_path)])
+    with pytest.raises(SystemExit) as exit_:
+        runpy.run_path(str(REPORT), run_name="__main__")
+    assert exit_.value.code == 2
+    assert re.fullmatch(r"error: .* holds no results .*\n", capsys.readouterr().err)
 
 
-def test_no_torch_on_the_way(tmp_path: Path) -> None:
+def test_no_torch_on_the_way() -> None:
     code = "import sys, spa.report, spa.status; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0

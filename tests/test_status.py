@@ -1,5 +1,4 @@
-import os
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from spa.aggregate import load
 from spa.status import status_table
 from spa.store import Results
 
-ROOT = Path(__file__).resolve().parent.parent
+SCRIPT = Path(__file__).resolve().parent.parent / "scripts" / "status.py"
 
 
 def shown(folder: Path) -> list[list[str]]:
@@ -55,15 +54,22 @@ def test_square_brackets_are_text(tmp_path: Path) -> None:
     assert "[bold]x" in capture.get()
 
 
-@pytest.mark.parametrize(("folder", "code", "line"), [("r", 0, "12/12"), ("nothing", 2, "holds no results")])
-def test_the_command(tmp_path: Path, folder: str, code: int, line: str) -> None:
+def test_the_command_prints_a_run_on_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     grid_with_plus(tmp_path / "r")
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "status.py"), str(tmp_path / folder)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == code
-    assert line in done.stdout + done.stderr
+    monkeypatch.setattr(sys, "argv", ["status.py", str(tmp_path)])
+    runpy.run_path(str(SCRIPT), run_name="__main__")
+    heading, row = capsys.readouterr().out.splitlines()
+    assert " ".join(heading.split()) == "run model benchmark anchor mask omega samples scored tokens/s status"
+    assert "12/12" in row
+
+
+def test_the_command_says_in_one_line_what_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["status.py", str(tmp_path / "nothing")])
+    with pytest.raises(SystemExit) as exit_:
+        runpy.run_path(str(SCRIPT), run_name="__main__")
+    assert exit_.value.code == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1

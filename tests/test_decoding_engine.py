@@ -1,0 +1,292 @@
+"""The engine against three independent oracles, and its own promises, on tiny random models in float32."""
+
+import random
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import tiny
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from transformers import GenerationConfig, LogitsProcessorList
+
+from spa import omega
+from spa.decoding.cache import RowCache
+from spa.decoding.engine import Decoded, Engine, Request
+from spa.decoding.stopping import ClosedBlock, NeverStop, StopRule, TopLevelLine
+from spa.errors import SpaError
+from spa.omega import Interval, OmegaSet, Values
+
+MASK = 5
+NEW_TOKENS = 30
+OMEGAS = (-1.0, -0.3, 0.0, 0.275, 1.5)
+
+
+@pytest.fixture(scope="module", params=tiny.ARCHITECTURES)
+def model(request: pytest.FixtureRequest) -> Any:
+    return tiny.model(request.param)
+
+
+def prompts(mask: str, count: int = 8) -> list[tuple[list[int], list[int]]]:
+    """Original and masked prompts of different lengths; the last one has no anchor."""
+    draw = random.Random(0)
+    pairs = []
+    for _ in range(count):
+        original = [draw.randrange(tiny.VOCABULARY) for _ in range(draw.randint(3, 30))]
+        inner = [MASK] * (len(original) - 2) if mask == "per_token" else [MASK]
+        pairs.append((original, [original[0], *inner, original[-1]]))
+    return [*pairs[:-1], (pairs[-1][0], pairs[-1][0])]
+
+
+def decode(
+    model: Any,
+    omegas: OmegaSet,
+    pairs: Sequence[tuple[list[int], list[int]]],
+    batch_size: int = 4,
+    strict: bool = False,
+    stop: StopRule | None = None,
+    eos: Sequence[int] = tiny.EOS,
+) -> dict[int, list[Decoded]]:
+    """Each prompt's texts, by ascending omega."""
+    engine = Engine(model, eos, tiny.detokenize, batch_size, strict)
+    requests = [
+        Request(str(number), original, masked, omegas, stop or NeverStop(), NEW_TOKENS)
+        for number, (original, masked) in enumerate(pairs)
+    ]
+    texts: dict[int, list[Decoded]] = {}
+    for decoded in engine.decode(requests):
+        texts.setdefault(int(decoded.task_id), []).append(decoded)
+    return {number: sorted(parts, key=lambda part: part.omegas.lo) for number, parts in texts.items()}
+
+
+def outcome(texts: dict[int, list[Decoded]]) -> dict[int, list[tuple[Any, ...]]]:
+    """What must not depend on how the work was batched."""
+    return {
+        number: [(part.omegas, part.completion_ids, part.completion, part.finish_reason) for part in parts]
+        for number, parts in texts.items()
+    }
+
+
+def generate(model: Any, original: list[int], **arguments: Any) -> list[int]:
+    """transformers' own greedy decoding at batch 1, with a bare generation config."""
+    guidance = {"guidance_scale": arguments.pop("guidance_scale")} if "guidance_scale" in arguments else {}
+    config = GenerationConfig(
+        max_new_tokens=NEW_TOKENS, do_sample=False, eos_token_id=list(tiny.EOS), pad_token_id=0, **guidance
+    )
+    ids = torch.tensor([original])
+    output = model.generate(ids, attention_mask=torch.ones_like(ids), generation_config=config, **arguments)
+    tokens: list[int] = output[0, len(original) :].tolist()
+    return tokens[:-1] if tokens and tokens[-1] in tiny.EOS else tokens
+
+
+@pytest.mark.parametrize("mask", ["per_token", "collapsed"])
+def test_zero_is_plain_generate(model: Any, mask: str) -> None:
+    pairs = prompts(mask)
+    texts = decode(model, omega.PLAIN, pairs)
+    assert len({len(parts[0].completion_ids) for parts in texts.values()}) > 1, "texts should end at different steps"
+    for number, (original, _) in enumerate(pairs):
+        assert texts[number][0].completion_ids == generate(model, original)
+
+
+@pytest.mark.parametrize("mask", ["per_token", "collapsed"])
+@pytest.mark.parametrize("weight", OMEGAS)
+def test_guidance_of_transformers(model: Any, mask: str, weight: float) -> None:
+    pairs = prompts(mask)
+    texts = decode(model, Values((weight,)), pairs)
+    for number, (original, masked) in enumerate(pairs):
+        guidance = {} if weight == 0 else {"guidance_scale": 1 + weight, "negative_prompt_ids": torch.tensor([masked])}
+        assert texts[number][0].completion_ids == generate(model, original, **guidance)
+
+
+@pytest.mark.parametrize("mask", ["per_token", "collapsed"])
+@pytest.mark.parametrize("weight", OMEGAS)
+def test_the_authors_package(model: Any, mask: str, weight: float) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about escapes in the package's source
+        from anchoring import SPALogitsProcessor
+    pairs = prompts(mask)
+    texts = decode(model, Values((weight,)), pairs)
+    for number, (original, masked) in enumerate(pairs):
+        processor = SPALogitsProcessor(
+            model,
+            torch.tensor([masked]),
+            mask_token=None,
+            strength=1 + weight,
+            modulated_by_prob=False,
+            use_attention_mask=False,
+        )
+        expected = generate(model, original, logits_processor=LogitsProcessorList([processor]))
+        assert texts[number][0].completion_ids == expected
+
+
+@pytest.mark.parametrize("omegas", [omega.PLAIN, Values((0.3,)), Values((0.0, 0.3, 1.0)), Interval(-0.5, 1.0)])
+def test_any_batch_size_equals_batch_1(model: Any, omegas: OmegaSet) -> None:
+    pairs = prompts("per_token")
+    alone = outcome(decode(model, omegas, pairs, batch_size=1))
+    for batch_size in (2, 3, 16):
+        texts = outcome(decode(model, omegas, pairs, batch_size=batch_size))
+        if isinstance(omegas, Interval):
+            compare_intervals(alone, texts)
+        else:
+            assert texts == alone
+
+
+def compare_intervals(first: dict[int, list[tuple[Any, ...]]], second: dict[int, list[tuple[Any, ...]]]) -> None:
+    """Equal texts over equal parts, with breakpoints that another batch shape may move by 1e-5."""
+    for number, parts in first.items():
+        assert [part[1:] for part in parts] == [part[1:] for part in second[number]]
+        for part, other in zip(parts, second[number], strict=True):
+            assert part[0].lo == pytest.approx(other[0].lo, abs=1e-4)
+
+
+def test_strict_equals_batched(model: Any) -> None:
+    pairs = prompts("collapsed")
+    assert outcome(decode(model, Values((0.0, 0.5)), pairs, strict=True)) == outcome(
+        decode(model, Values((0.0, 0.5)), pairs)
+    )
+
+
+@pytest.mark.parametrize("mask", ["per_token", "collapsed"])
+@pytest.mark.parametrize("stop", [NeverStop(), ClosedBlock(), TopLevelLine(False), TopLevelLine(True)])
+def test_grid_equals_single_runs(model: Any, mask: str, stop: StopRule) -> None:
+    pairs, values = prompts(mask), (-0.5, 0.0, 0.1, 0.2, 0.5, 1.0)
+    grid = decode(model, Values(values), pairs, stop=stop)
+    for value in values:
+        single = decode(model, Values((value,)), pairs, stop=stop)
+        for number in range(len(pairs)):
+            (part,) = [part for part in grid[number] if value in part.omegas.values]
+            assert part.completion_ids == single[number][0].completion_ids
+            assert part.completion == single[number][0].completion
+            assert part.finish_reason == single[number][0].finish_reason
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_interval_equals_single_runs_inside(model: Any, data: st.DataObject) -> None:
+    lo = data.draw(st.floats(-1, 1))
+    hi = lo + data.draw(st.floats(0.05, 1))
+    pairs = prompts(data.draw(st.sampled_from(["per_token", "collapsed"])), count=3)
+    texts = decode(model, Interval(lo, hi), pairs)
+    for number, parts in texts.items():
+        assert parts[0].omegas.lo == lo
+        assert parts[-1].omegas.hi == hi
+        assert all(a.omegas.hi == b.omegas.lo for a, b in zip(parts, parts[1:], strict=False))
+        part = data.draw(st.sampled_from(parts))
+        if part.omegas.hi - part.omegas.lo >= 4e-4:
+            inside = data.draw(st.floats(part.omegas.lo + 1e-4, part.omegas.hi - 1e-4))
+            single = decode(model, Values((inside,)), [pairs[number]])
+            assert single[0][0].completion_ids == part.completion_ids
+
+
+def test_cached_steps_equal_recomputation(model: Any) -> None:
+    original, masked = prompts("collapsed")[0]
+    (part,) = decode(model, Values((0.7,)), [(original, masked)])[0]
+    tokens: list[int] = []
+    while len(tokens) < NEW_TOKENS:
+        a, m = (model(torch.tensor([prompt + tokens])).logits[0, -1].double() for prompt in (original, masked))
+        token = int((a + 0.7 * (a - m)).argmax())
+        if token in tiny.EOS:
+            break
+        tokens.append(token)
+    assert part.completion_ids == tokens
+
+
+def test_plain_lanes_run_no_masked_branch(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = record_rows(model, monkeypatch)
+    decode(model, omega.PLAIN, prompts("per_token"), batch_size=8)
+    assert max(rows) == 8
+    rows.clear()
+    decode(model, Values((0.5,)), prompts("per_token"), batch_size=8)
+    assert max(rows) == 15  # seven tasks with two branches, one without an anchor
+
+
+def record_rows(model: Any, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    rows: list[int] = []
+    forward = model.forward
+
+    def counting(*args: Any, **kwargs: Any) -> Any:
+        rows.append(len(kwargs["input_ids"]))
+        return forward(*args, **kwargs)
+
+    monkeypatch.setattr(model, "forward", counting)
+    return rows
+
+
+def test_lanes_in_flight_never_exceed_the_batch(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = record_rows(model, monkeypatch)
+    decode(model, Interval(-1.0, 2.0), prompts("per_token"), batch_size=3)
+    assert max(rows) <= 6
+
+
+def test_seconds_sum_to_the_time_spent(model: Any) -> None:
+    import time
+
+    started = time.perf_counter()
+    texts = decode(model, Values((0.0, 0.5, 1.0)), prompts("per_token"))
+    elapsed = time.perf_counter() - started
+    total = sum(part.seconds for parts in texts.values() for part in parts)
+    assert 0.3 * elapsed < total <= elapsed
+
+
+def test_out_of_memory_halves_the_batch(
+    model: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pairs = prompts("per_token")
+    expected = outcome(decode(model, Values((0.0, 0.5)), pairs))
+    forward = model.forward
+
+    def limited(*args: Any, **kwargs: Any) -> Any:
+        if len(kwargs["input_ids"]) > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(*args, **kwargs)
+
+    monkeypatch.setattr(model, "forward", limited)
+    engine = Engine(model, tiny.EOS, tiny.detokenize, batch_size=8)
+    requests = [
+        Request(str(number), original, masked, Values((0.0, 0.5)), NeverStop(), NEW_TOKENS)
+        for number, (original, masked) in enumerate(pairs)
+    ]
+    texts: dict[int, list[Decoded]] = {}
+    for decoded in engine.decode(requests):
+        texts.setdefault(int(decoded.task_id), []).append(decoded)
+    assert engine.halvings == [8, 4]
+    assert "out of memory at 8 lanes; going on with 4" in caplog.text
+    texts = {number: sorted(parts, key=lambda part: part.omegas.lo) for number, parts in texts.items()}
+    assert outcome(texts) == expected
+
+
+def test_out_of_memory_with_one_lane_is_refused(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: Any, **kwargs: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(model, "forward", full)
+    with pytest.raises(SpaError, match="out of memory with a single lane"):
+        decode(model, omega.PLAIN, prompts("per_token"), batch_size=1)
+
+
+def test_other_errors_pass_through(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError("shapes do not fit")
+
+    monkeypatch.setattr(model, "forward", broken)
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        decode(model, omega.PLAIN, prompts("per_token"))
+
+
+def test_cache_grows_by_doubling_and_keeps_what_it_holds() -> None:
+    cache = RowCache(n_layers=1)
+    cache.reserve(2, 5)
+    layer = cache.row_layers[0]
+    cache.window.slots = torch.tensor([[0, 1], [0, 1]])
+    cache.window.width = 2
+    states = torch.arange(2 * 3 * 2 * 4, dtype=torch.float32).reshape(2, 3, 2, 4)
+    layer.update(states, -states)
+    cache.reserve(3, 6)
+    assert layer.keys is not None
+    assert layer.keys.shape == (4, 3, 10, 4)
+    assert torch.equal(layer.keys[:2, :, :2], states)
+    cache.copy_rows([1], [3], 2)
+    assert torch.equal(layer.values[3, :, :2], -states[1])  # type: ignore[index]
+    assert not layer.keys[3, :, 2:].any()

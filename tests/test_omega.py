@@ -1,0 +1,78 @@
+"""Omega sets: how they are written, what is refused, what is left of them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spa import omega
+from spa.errors import SpaError
+from spa.omega import Interval, Values
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (0.2, Values((0.2,))),
+        (0, Values((0.0,))),
+        ("-1", Values((-1.0,))),
+        ("1e-3", Values((0.001,))),
+        ([0.2, 0, 0.1, 0.2], Values((0.0, 0.1, 0.2))),
+        ("0..0.5", Interval(0.0, 0.5)),
+        ("-0.5 .. 1", Interval(-0.5, 1.0)),
+        ("-1.5..-.5", Interval(-1.5, -0.5)),
+    ],
+)
+def test_forms(written: object, expected: omega.OmegaSet) -> None:
+    assert omega.parse(written) == expected
+
+
+def test_minus_zero_is_plain() -> None:
+    assert omega.parse(-0.0) == omega.PLAIN
+    assert str(omega.parse([-0.0]).lo) == "0.0"
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["nan", "inf", float("nan"), [0, "inf"], [], "0.5..0", "0..0", "0..", "..", "a", None, True, [None], {"lo": 0}],
+)
+def test_refused(written: object) -> None:
+    with pytest.raises(SpaError, match="omega=") as error:
+        omega.parse(written)
+    assert "\n" not in str(error.value)
+
+
+def test_remaining_values() -> None:
+    whole = Values((0.0, 0.1, 0.2))
+    assert omega.remaining(whole, []) == [whole]
+    assert omega.remaining(whole, [(0.1, 0.1)]) == [Values((0.0, 0.2))]
+    assert omega.remaining(whole, [(0.0, 0.0), (0.1, 0.1), (0.2, 0.2)]) == []
+
+
+def test_remaining_interval() -> None:
+    whole = Interval(0.0, 1.0)
+    assert omega.remaining(whole, []) == [whole]
+    assert omega.remaining(whole, [(0.2, 0.4), (0.6, 1.0)]) == [Interval(0.0, 0.2, False), Interval(0.4, 0.6, False)]
+    assert omega.remaining(whole, [(0.0, 0.7)]) == [Interval(0.7, 1.0, True)]
+    assert omega.remaining(whole, [(0.0, 0.7), (0.7, 1.0)]) == []
+
+
+@given(st.lists(st.floats(0.01, 0.99), unique=True, max_size=6), st.data())
+def test_finished_and_remaining_parts_tile_the_interval(cuts: list[float], data: st.DataObject) -> None:
+    edges = [0.0, *sorted(cuts), 1.0]
+    parts = list(zip(edges, edges[1:], strict=False))
+    done = data.draw(st.lists(st.sampled_from(parts), unique=True))
+    left = [(part.lo, part.hi) for part in omega.remaining(Interval(0.0, 1.0), done)]
+    tiles = sorted(done + left)
+    assert tiles[0][0] == 0.0
+    assert tiles[-1][1] == 1.0
+    assert all(first[1] == second[0] for first, second in zip(tiles, tiles[1:], strict=False))
+
+
+def test_shares_add_up() -> None:
+    assert omega.share(Values((0.1,)), Values((0.0, 0.1))) == 0.5
+    assert omega.share(Interval(0.1, 0.2, False), Interval(0.0, 0.4)) == pytest.approx(0.25)
+
+
+def test_bounds() -> None:
+    assert omega.bounds(Values((0.0, 0.5))) == [(0.0, 0.0), (0.5, 0.5)]
+    assert omega.bounds(Interval(0.0, 0.5)) == [(0.0, 0.5)]

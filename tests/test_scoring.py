@@ -1,0 +1,504 @@
+"""Verdicts are evalplus' own but for stated corrections; no solution harms another, none is lost or repeated."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from spa import doctor, scoring
+from spa.benchmarks import Benchmark
+from spa.errors import SpaError
+from spa.records import Generation, Score
+from spa.scoring import reason, score, score_run, score_samples, scorer_id
+from spa.store import Run, solution_sha
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An own place for expected outputs, shared by the tests of this file."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        patch.delenv("SLURM_CPUS_PER_TASK", raising=False)
+        patch.delenv("HUMANEVAL_OVERRIDE_PATH", raising=False)
+        yield folder
+
+
+def only(benchmark: Benchmark, *task_ids: str) -> Benchmark:
+    return replace(benchmark, problems=tuple(p for p in benchmark.problems if p.task_id in task_ids))
+
+
+def canonical(benchmark: Benchmark) -> dict[str, str]:
+    return {problem.task_id: problem.prompt + problem.canonical_solution for problem in benchmark.problems}
+
+
+def verdicts(benchmark: Benchmark, *solutions: tuple[str, str], sandbox: str = "bubblewrap") -> list[Score]:
+    """Verdicts in the order of the solutions."""
+    found = {
+        (s.task_id, s.solution_sha): s
+        for s in score(list(solutions), only_needed(benchmark, solutions), sandbox=sandbox)
+    }
+    return [found[task_id, solution_sha(solution)] for task_id, solution in solutions]
+
+
+def only_needed(benchmark: Benchmark, solutions: tuple[tuple[str, str], ...]) -> Benchmark:
+    return only(benchmark, *(task_id for task_id, _ in solutions))
+
+
+def processes_with(marker: str) -> list[bytes]:
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            lines.append(path.read_bytes())
+    return [line for line in lines if marker.encode() in line]
+
+
+def generation(task_id: str, solution: str, omega: float = 0.0, finish_reason: str = "stop") -> Generation:
+    return Generation(
+        task_id=task_id,
+        solution=solution,
+        omega_lo=omega,
+        omega_hi=omega,
+        raw="",
+        completion="",
+        prompt_text="",
+        original_ids=[],
+        masked_ids=[],
+        masked_positions=[],
+        completion_ids=[],
+        finish_reason=finish_reason,
+        anchor_spans=[],
+        seconds=0.0,
+        batch_rows=1,
+    )
+
+
+def run_with(folder: Path, *samples: Generation) -> Run:
+    run = Run(folder / "runs" / "0123")
+    run.folder.mkdir(parents=True)
+    run.append_samples(samples)
+    return run
+
+
+# Verdicts.
+
+RIGHT = """
+def has_close_elements(numbers, threshold):
+    return any(abs(a - b) < threshold for i, a in enumerate(numbers) for b in numbers[:i])
+"""
+SOLUTIONS = {
+    "right": RIGHT,
+    "right on the base tests only": RIGHT.replace("return", "return len(numbers) > 2 and"),
+    "wrong": "def has_close_elements(numbers, threshold):\n    return False\n",
+    "raises": "def has_close_elements(numbers, threshold):\n    raise KeyError\n",
+    "loops": "def has_close_elements(numbers, threshold):\n    while True:\n        pass\n",
+    "ends itself": "import os\ndef has_close_elements(numbers, threshold):\n    os._exit(0)\n",
+    "leaves politely": "import sys\ndef has_close_elements(numbers, threshold):\n    sys.exit(0)\n",
+    "no syntax": "def has_close_elements(numbers, threshold)\n    return True\n",
+    "another name": "def close_elements(numbers, threshold):\n    return False\n",
+    "raises when imported": "raise SystemExit\ndef has_close_elements(numbers, threshold):\n    return False\n",
+    "prints a lot": "def has_close_elements(numbers, threshold):\n    print('x' * 10**6)\n    return False\n",
+    "empty": "",
+    "NUL": "\0",
+    "half a character": "x = '\ud800'\n",
+}
+EXPECTED = {
+    "right": ("pass", "pass", "passed"),
+    "right on the base tests only": ("pass", "fail", "failed"),
+    "ends itself": ("timeout", "timeout", "timeout"),  # as evalplus calls it
+    "no syntax": ("fail", "fail", "syntax_error"),
+    "another name": ("fail", "fail", "no_entry_point"),
+    "empty": ("fail", "fail", "no_entry_point"),
+    "NUL": ("fail", "fail", "syntax_error"),
+    "half a character": ("fail", "fail", "syntax_error"),
+}
+
+# evalplus as it is released, in a process of its own: [base, plus] for each solution.
+STOCK = """
+import json, sys
+from evalplus.evaluate import check_correctness
+from evalplus.gen.util import trusted_exec
+problem, solutions = json.load(sys.stdin)
+code, expected = problem["prompt"] + problem["canonical_solution"], {}
+for tests in ("base", "plus"):
+    outputs = trusted_exec(code, problem[tests + "_input"], problem["entry_point"], record_time=True)
+    expected[tests], expected[tests + "_time"] = outputs
+results = [check_correctness("humaneval", 0, problem, solution, expected, fast_check=True) for solution in solutions]
+print(json.dumps([[result["base"][0], result["plus"][0]] for result in results]))
+"""
+
+
+def stock(benchmark: Benchmark, task_id: str, solutions: list[str]) -> list[list[str]]:
+    (problem,) = only(benchmark, task_id).problems
+    request = json.dumps([json.loads(problem.to_json()), solutions])
+    done = subprocess.run(
+        [sys.executable, "-c", STOCK], input=request, text=True, check=True, capture_output=True, cwd=ROOT
+    )
+    found: list[list[str]] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_verdicts_are_those_of_stock_evalplus(humaneval_plus: Benchmark) -> None:
+    ours = verdicts(humaneval_plus, *(("HumanEval/0", solution) for solution in SOLUTIONS.values()))
+    theirs = stock(humaneval_plus, "HumanEval/0", list(SOLUTIONS.values()))
+    assert [[verdict.base_status, verdict.plus_status] for verdict in ours] == theirs
+    for kind, verdict in zip(SOLUTIONS, ours, strict=True):
+        expected = EXPECTED.get(kind, ("fail", "fail", "failed"))
+        assert (verdict.base_status, verdict.plus_status, verdict.reason) == expected, kind
+        assert verdict.suspect is None
+        assert verdict.seconds > 0
+
+
+def test_without_a_sandbox_the_verdicts_are_the_same(humaneval_plus: Benchmark) -> None:
+    solutions = [("HumanEval/0", SOLUTIONS[kind]) for kind in ("right", "right on the base tests only", "no syntax")]
+    inside, outside = (verdicts(humaneval_plus, *solutions, sandbox=mode) for mode in ("bubblewrap", "none"))
+    assert [replace(v, seconds=0) for v in inside] == [replace(v, seconds=0) for v in outside]
+
+
+def test_find_zero_is_corrected_and_still_judged(humaneval_plus: Benchmark) -> None:
+    right = canonical(humaneval_plus)["HumanEval/32"]
+    wrong = "def find_zero(xs):\n    return 0.0\n"
+    raising = "def find_zero(xs):\n    raise ValueError\n"
+    ours = verdicts(humaneval_plus, *(("HumanEval/32", solution) for solution in (right, wrong, raising)))
+    assert [(v.base_status, v.plus_status) for v in ours] == [("pass", "pass"), ("fail", "fail"), ("fail", "fail")]
+    assert stock(humaneval_plus, "HumanEval/32", [right]) == [["fail", "fail"]]
+    assert list(scoring.corrections(humaneval_plus)) == ["HumanEval/32"]
+    assert scoring.corrections(only(humaneval_plus, "HumanEval/0")) == {}
+
+
+def test_base_tests_alone_give_no_plus_status(humaneval: Benchmark) -> None:
+    (verdict,) = verdicts(humaneval, ("HumanEval/0", SOLUTIONS["right"]))
+    assert (verdict.base_status, verdict.plus_status, verdict.reason) == ("pass", None, "passed")
+
+
+def test_every_type_of_input_and_output_survives(mbpp_plus: Benchmark) -> None:
+    odd = ("Mbpp/88", "Mbpp/124", "Mbpp/252", "Mbpp/580", "Mbpp/590", "Mbpp/737", "Mbpp/793", "Mbpp/794")
+    right = canonical(only(mbpp_plus, *odd))
+    assert {v.task_id: (v.base_status, v.plus_status) for v in verdicts(mbpp_plus, *right.items())} == dict.fromkeys(
+        odd, ("pass", "pass")
+    )
+
+
+@pytest.mark.parametrize(
+    ("solution", "expected"),
+    [
+        ("def f(): return 1", "failed"),
+        ("if True:\n    f = lambda: 1", "failed"),
+        ("from math import sqrt as f", "failed"),
+        ("class f: pass", "failed"),
+        ("def g():\n    def f(): pass", "no_entry_point"),
+        ("print(f)", "no_entry_point"),
+        ("return f", "syntax_error"),
+        ("from __future__ import braces", "syntax_error"),
+        ("f = '\\d'", "failed"),
+        ("f = " + "-" * 100_000 + "1", "syntax_error"),
+        ("f = " + "(" * 300 + ")" * 300, "syntax_error"),
+    ],
+)
+def test_reasons_come_from_the_text(solution: str, expected: str) -> None:
+    assert reason(solution, "f", "fail", None) == expected
+
+
+def test_reasons_come_from_the_statuses() -> None:
+    assert reason("", "f", "pass", None) == reason("", "f", "pass", "pass") == "passed"
+    assert reason("f = 1", "f", "pass", "timeout") == "timeout"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["humaneval_plus", "mbpp_plus"])
+def test_canonical_solutions_pass(name: str, request: pytest.FixtureRequest) -> None:
+    benchmark: Benchmark = request.getfixturevalue(name)
+    right = canonical(benchmark)
+    wrong = [v for v in score(list(right.items()), benchmark, sandbox="bubblewrap") if v.reason != "passed"]
+    assert not wrong
+    assert len(right) == {"humaneval_plus": 164, "mbpp_plus": 378}[name]
+
+
+# Harm.
+
+
+def kill_parent(marker: Path) -> str:
+    return "import os, ctypes\nctypes.CDLL(None).kill(os.getppid(), 9)\n"
+
+
+def kill_everyone(marker: Path) -> str:
+    return "import ctypes\nctypes.CDLL(None).kill(-1, 9)\n"
+
+
+def write_outside(marker: Path) -> str:
+    return f"import io\nio.open({str(marker)!r}, 'w').write('x')\n"
+
+
+def answer_for_the_checker(marker: Path) -> str:
+    answer = json.dumps({"base": "pass", "plus": "pass", "seconds": 1.0}).encode()
+    frame = len(answer).to_bytes(4, "big") + answer
+    return f"""
+import os
+for descriptor in range(64):
+    try:
+        os.write(descriptor, {frame!r})
+    except OSError:
+        pass
+"""
+
+
+def listen(marker: Path) -> str:
+    return "import socket\nserver = socket.create_server(('127.0.0.1', 47831))\n"
+
+
+def reach_out(marker: Path) -> str:
+    return f"import socket, io\nsocket.create_connection(('127.0.0.1', 22), 1)\nio.open({str(marker)!r}, 'w')\n"
+
+
+def leave_a_child(marker: Path) -> str:
+    return "import os, posix, time\nif posix.fork() == 0:\n    os.closerange(0, 64)\n    time.sleep(600)\n"
+
+
+@pytest.mark.parametrize(
+    "attack", [kill_parent, kill_everyone, write_outside, answer_for_the_checker, listen, reach_out, leave_a_child]
+)
+def test_harm_is_kept_in(humaneval_plus: Benchmark, tmp_path: Path, cache: Path, attack: Callable[[Path], str]) -> None:
+    marker = tmp_path / "marker"
+    harmful = attack(marker) + SOLUTIONS["wrong"]
+    solutions = [
+        ("HumanEval/0", SOLUTIONS["right"]),
+        ("HumanEval/0", harmful),
+        ("HumanEval/3", canonical(humaneval_plus)["HumanEval/3"]),
+    ]
+    first, middle, last = verdicts(humaneval_plus, *solutions)
+    assert first.reason == last.reason == "passed"
+    assert middle.base_status != "pass"
+    assert not marker.exists()
+    assert not processes_with(str(cache))
+
+
+def test_what_a_solution_leaves_running_is_gone_before_the_next(humaneval: Benchmark, tmp_path: Path) -> None:
+    lonely = f"import os\nassert sum(map(str.isdigit, os.listdir('/proc'))) == 3\n{RIGHT}"  # pid 1, the checker, itself
+    requests = [("HumanEval/0", leave_a_child(tmp_path) + RIGHT), ("HumanEval/0", lonely)]
+    assert [s.reason for s in score(requests, humaneval, sandbox="bubblewrap", workers=1)] == ["passed", "passed"]
+
+
+def test_a_solution_that_kills_its_checker_is_named(
+    humaneval_plus: Benchmark, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    (verdict,) = verdicts(humaneval_plus, ("HumanEval/0", kill_parent(tmp_path)))
+    assert (verdict.base_status, verdict.plus_status) == ("fail", "fail")
+    assert "HumanEval/0: the solution" in caplog.text
+
+
+def test_the_results_folder_is_out_of_sight(humaneval: Benchmark, tmp_path: Path) -> None:
+    peek = f"import os\nassert not os.path.exists({str(tmp_path / 'runs')!r})\n{RIGHT}"
+    run = run_with(tmp_path, generation("HumanEval/0", peek))
+    score_run(run, humaneval, sandbox="bubblewrap", progress=False)
+    assert [s.reason for s in run.scores()] == ["passed"]
+
+
+# Runs.
+
+
+def test_distinct_solutions_are_scored_once(humaneval: Benchmark, tmp_path: Path) -> None:
+    right, wrong = SOLUTIONS["right"], SOLUTIONS["wrong"]
+    run = run_with(
+        tmp_path,
+        generation("HumanEval/0", right),
+        generation("HumanEval/0", right, omega=0.2),
+        generation("HumanEval/0", wrong, omega=0.4),
+        generation("HumanEval/3", right),
+        generation("HumanEval/0", "given up", omega=0.5, finish_reason="budget"),
+    )
+    report = score_run(run, humaneval, sandbox="bubblewrap", progress=False)
+    assert (report.scored, report.already, report.sandbox) == (3, 0, "bubblewrap")
+    assert report.corrections == scoring.corrections(humaneval)
+    assert {(s.task_id, s.solution_sha): s.reason for s in run.scores()} == {
+        ("HumanEval/0", solution_sha(right)): "passed",
+        ("HumanEval/0", solution_sha(wrong)): "failed",
+        ("HumanEval/3", solution_sha(right)): "no_entry_point",
+    }
+    before = run.scores_path.read_bytes()
+    again = score_run(run, humaneval, sandbox="bubblewrap", progress=False)
+    assert (again.scored, again.already, again.sandbox) == (0, 3, None)
+    assert run.scores_path.read_bytes() == before
+    other = score_run(run, replace(humaneval, md5="of other data"), sandbox="bubblewrap", progress=False)
+    assert (other.scored, len(run.scores())) == (3, 6)
+
+
+def test_a_selection_of_tasks_is_scored_alone(humaneval: Benchmark, tmp_path: Path) -> None:
+    run = run_with(tmp_path, generation("HumanEval/0", "a = 1"), generation("HumanEval/1", "a = 1"))
+    score_run(run, only(humaneval, "HumanEval/1"), sandbox="bubblewrap", progress=False)
+    assert [s.task_id for s in run.scores()] == ["HumanEval/1"]
+
+
+def test_the_scorer_id_stands_for_what_a_verdict_depends_on(
+    humaneval_plus: Benchmark, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    identifier = scorer_id(humaneval_plus)
+    assert scorer_id(only(humaneval_plus, "HumanEval/0")) == identifier
+    changed = {scorer_id(replace(humaneval_plus, plus=False)), scorer_id(replace(humaneval_plus, md5=""))}
+    monkeypatch.setitem(scoring.LIMITS, "min_time_limit", 2.0)
+    assert len({identifier, scorer_id(humaneval_plus), *changed}) == 4
+
+
+KILLED = """
+import dataclasses, sys
+from pathlib import Path
+from spa.scoring import score_run
+from spa.store import Run
+sys.path.insert(0, "tests")
+from conftest import benchmark_config
+from spa import benchmarks
+benchmark = benchmarks.load(benchmark_config("humaneval"))
+run = Run(Path(sys.argv[1]))
+with run.locked():
+    score_run(run, benchmark, sandbox="bubblewrap", progress=False)
+"""
+
+
+def test_a_killed_scoring_loses_and_repeats_nothing(humaneval: Benchmark, tmp_path: Path) -> None:
+    slow = "import time\ntime.sleep(0.2)\n"
+    samples = [generation("HumanEval/0", f"{slow}{SOLUTIONS['right']}# {number}\n") for number in range(16)]
+    run = run_with(tmp_path, *samples)
+    with subprocess.Popen([sys.executable, "-c", KILLED, str(run.folder)], cwd=ROOT) as scorer:
+        while scorer.poll() is None and len(run.scores()) < 3:
+            time.sleep(0.02)
+        scorer.send_signal(signal.SIGKILL)
+    with run.scores_path.open("ab") as file:
+        file.write(b'{"task_id": "HumanEval/0", "solu')  # as if killed while it wrote
+    before = run.scores()
+    assert 3 <= len(before) < 16
+    with run.locked():
+        report = score_run(run, humaneval, sandbox="bubblewrap", progress=False)
+    after = run.scores()
+    assert after[: len(before)] == before
+    assert (report.already, report.scored) == (len(before), 16 - len(before))
+    assert {s.solution_sha for s in after} == {solution_sha(sample.solution) for sample in samples}
+    assert len(after) == 16
+    assert {s.reason for s in after} == {"passed"}
+
+
+# Expected outputs.
+
+
+def test_two_scorings_may_start_on_an_empty_cache(tmp_path: Path, humaneval: Benchmark) -> None:
+    runs = [run_with(tmp_path / name, generation("HumanEval/0", SOLUTIONS["right"])) for name in ("a", "b")]
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    scorers = [
+        subprocess.Popen([sys.executable, "-c", KILLED, str(run.folder)], cwd=ROOT, env=environment) for run in runs
+    ]
+    assert [scorer.wait() for scorer in scorers] == [0, 0]
+    assert [[s.reason for s in run.scores()] for run in runs] == [["passed"], ["passed"]]
+    assert len(list((tmp_path / "cache" / "spa" / "expected").glob("*.zlib"))) == 1
+
+
+def test_a_canonical_solution_that_does_not_run_is_named(humaneval: Benchmark) -> None:
+    (problem,) = only(humaneval, "HumanEval/0").problems
+    broken = replace(humaneval, problems=(replace(problem, canonical_solution="    return nowhere\n"),))
+    with pytest.raises(SpaError, match="HumanEval/0: its canonical solution does not run: NameError"):
+        list(score([("HumanEval/0", "a = 1")], broken, sandbox="bubblewrap"))
+
+
+def test_damaged_expected_outputs_are_no_verdict(humaneval: Benchmark, cache: Path) -> None:
+    (problem,) = only(humaneval, "HumanEval/5").problems
+    request = [(problem.task_id, problem.prompt + problem.canonical_solution)]
+    (path,) = scoring._expected([problem], humaneval, "bubblewrap", 1).values()
+    path.write_bytes(b"damaged")
+    with pytest.raises(SpaError, match=r"HumanEval/5: the solution [0-9a-f]{12} could not be checked: zlib"):
+        list(score(request, humaneval, sandbox="bubblewrap"))
+    path.unlink()
+    assert [s.reason for s in score(request, humaneval, sandbox="bubblewrap")] == ["passed"]
+
+
+def test_workers_keep_to_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
+    assert scoring.usable_cores() == 8
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "3")
+    assert scoring.usable_cores() == 3
+
+
+# Samples files and commands.
+
+
+def samples_file(folder: Path, *lines: dict[str, str]) -> Path:
+    path = folder / "samples.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def test_samples_are_scored_into_a_summary(humaneval_plus: Benchmark, tmp_path: Path) -> None:
+    benchmark = only(humaneval_plus, "HumanEval/0", "HumanEval/3")
+    body = benchmark.problems[1].canonical_solution
+    path = samples_file(
+        tmp_path,
+        {"task_id": "HumanEval/0", "solution": SOLUTIONS["right on the base tests only"]},
+        {"task_id": "HumanEval/3", "completion": body},
+        {"task_id": "HumanEval/3", "solution": "a = 1"},
+    )
+    summary = score_samples(path, benchmark, tmp_path / "out", sandbox="bubblewrap")
+    assert summary["base"] == {"n_passed": 2, "pass_at_1": 0.75}
+    assert summary["plus"] == {"n_passed": 1, "pass_at_1": 0.25}
+    assert (summary["n_tasks"], summary["n_samples"], summary["sandbox"]) == (2, 3, "bubblewrap")
+    assert json.loads((tmp_path / "out" / "summary.json").read_text()) == summary
+    assert len(Run(tmp_path / "out").scores()) == 3
+
+
+@pytest.mark.parametrize(
+    ("lines", "complaint"),
+    [
+        (['{"task_id": "HumanEval/0", "solution": ""}'], "has no sample of HumanEval/3; give one of every task"),
+        (['{"task_id": "Mbpp/2", "solution": ""}'], "has no task Mbpp/2"),
+        (['{"task_id": "HumanEval/0"'], "samples.jsonl:1 is not a JSON object"),
+        (["[]"], "samples.jsonl:1 is not a JSON object"),
+        (["", '{"task_id": "HumanEval/0", "solution": 1}'], "samples.jsonl:2 needs a task_id and a text"),
+        (['{"task_id": "HumanEval/0", "raw": ""}'], "samples.jsonl:1 needs a task_id and a text"),
+    ],
+)
+def test_unfit_samples_are_refused(humaneval: Benchmark, tmp_path: Path, lines: list[str], complaint: str) -> None:
+    path = tmp_path / "samples.jsonl"
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(SpaError, match=complaint):
+        score_samples(path, only(humaneval, "HumanEval/0", "HumanEval/3"), tmp_path / "out", sandbox="bubblewrap")
+    assert not (tmp_path / "out").exists()
+
+
+def script(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, f"scripts/{name}.py", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+
+def test_score_command(humaneval: Benchmark, tmp_path: Path) -> None:
+    lines = [{"task_id": task_id, "solution": solution} for task_id, solution in canonical(humaneval).items()]
+    path = samples_file(tmp_path, *lines)
+    done = script("score", "--samples", str(path), "--benchmark", "humaneval", "--out", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "humaneval, base tests: Pass@1 1.0000 (164/164 samples pass)\n"
+    samples_file(tmp_path, *lines[1:])
+    done = script("score", "--samples", str(path), "--benchmark", "humaneval", "--out", str(tmp_path / "none"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"error: {path} has no sample of HumanEval/0; give one of every task of humaneval\n"
+    assert not (tmp_path / "none").exists()
+
+
+def test_score_command_refuses_an_unknown_benchmark(tmp_path: Path) -> None:
+    done = script("score", "--samples", "no.jsonl", "--benchmark", "apps", "--out", str(tmp_path / "out"))
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: benchmark=apps is unknown; choose one of: custom, humaneval, ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_doctor(humaneval_plus: Benchmark) -> None:
+    assert "6/6 canonical solutions pass, base and plus" in doctor.try_canonical(humaneval_plus, quick=True)
+    assert "programs that solve nothing fail" in doctor.try_bad(humaneval_plus)
+    problem = replace(humaneval_plus.problems[0], atol=-1.0)
+    sick = replace(humaneval_plus, problems=(replace(problem, canonical_solution="    return object()\n"),))
+    with pytest.raises(SpaError, match=r"1 of 1 canonical solutions fail.* HumanEval/0 \(failed\)"):
+        doctor.try_canonical(sick, quick=True)
