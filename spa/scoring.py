@@ -168,7 +168,7 @@ def corrections(benchmark: Benchmark) -> dict[str, str]:
 
 
 def check_tasks(task_ids: Iterable[str], benchmark: Benchmark) -> None:
-    """Raise a SpaError that names the tasks which the benchmark does not have."""
+    """Raise a SpaError that names the tasks that the benchmark does not have."""
     if unknown := set(task_ids) - {problem.task_id for problem in benchmark.problems}:
         raise SpaError(
             f"{benchmark.name} has no task {_names(unknown, benchmark)}; remove them or name their benchmark"
@@ -177,7 +177,8 @@ def check_tasks(task_ids: Iterable[str], benchmark: Benchmark) -> None:
 
 def usable_cores() -> int:
     """Cores that this job may use: more workers than that make right answers time out."""
-    return min(len(os.sched_getaffinity(0)), int(os.environ.get("SLURM_CPUS_PER_TASK", "1000000")))
+    cores = len(os.sched_getaffinity(0))
+    return min(cores, int(os.environ.get("SLURM_CPUS_PER_TASK", cores)))
 
 
 def reason(solution: str, entry_point: str, base_status: str, plus_status: str | None) -> str:
@@ -271,9 +272,9 @@ def _verdicts(
 def _expected(problems: Sequence[Problem], benchmark: Benchmark, mode: str, workers: int) -> dict[str, Path]:
     """Where each task's inputs and expected outputs lie. What is missing is made, by one process at a time."""
     requests = {problem.task_id: _expect_request(problem, benchmark.plus) for problem in problems}
-    environment = f"{EXPECTED_FORMAT} evalplus {version('evalplus')} python {platform.python_version()}".encode()
+    made_by = f"{EXPECTED_FORMAT} evalplus {version('evalplus')} python {platform.python_version()}".encode()
     files = {
-        task_id: _cache() / f"{hashlib.sha256(environment + request).hexdigest()[:32]}.pickle.zlib"
+        task_id: _cache() / f"{hashlib.sha256(made_by + request).hexdigest()[:32]}.pickle.zlib"
         for task_id, request in requests.items()
     }
     if all(file.exists() for file in files.values()):

@@ -15,6 +15,8 @@ from torch import Tensor
 from transformers import Cache
 from transformers.cache_utils import CacheLayerMixin
 
+SavedRow = list[tuple[Tensor, Tensor]]  # keys and values [H, width, D] of each layer
+
 
 @dataclass
 class Window:
@@ -75,6 +77,18 @@ class RowLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         for states in (self.keys, self.values):
             states[targets, :, :width] = states[sources, :, :width]
 
+    def save_row(self, row: int, width: int) -> tuple[Tensor, Tensor]:
+        assert self.keys is not None
+        assert self.values is not None
+        keys, values = self.keys[row, :, :width], self.values[row, :, :width]
+        return keys.to("cpu", copy=True), values.to("cpu", copy=True)
+
+    def load_row(self, row: int, saved: tuple[Tensor, Tensor]) -> None:
+        assert self.keys is not None
+        assert self.values is not None
+        for states, kept in zip((self.keys, self.values), saved, strict=True):
+            states[row, :, : kept.shape[1]] = kept.to(states.device)
+
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         return self.storage.window.width, 0
 
@@ -108,3 +122,12 @@ class RowCache(Cache):
         if sources:
             for layer in self.row_layers:
                 layer.copy_rows(sources, targets, width)
+
+    def save_row(self, row: int, width: int) -> SavedRow:
+        """Copy the first `width` slots of a row to host memory."""
+        return [layer.save_row(row, width) for layer in self.row_layers]
+
+    def load_row(self, row: int, saved: SavedRow) -> None:
+        """Write a saved row back; the room for it must have been reserved."""
+        for layer, states in zip(self.row_layers, saved, strict=True):
+            layer.load_row(row, states)

@@ -2,7 +2,8 @@
 
 A lane is a task, a set of omegas and a prefix that all of them chose. One step computes the original and the masked
 branch once per lane, asks the set which token each omega chooses, and splits the lane where they differ. Each lane owns
-one cache row per branch; a lane at omega 0, or without an anchor, has no masked row.
+one cache row per branch; a lane at omega 0, or without an anchor, has no masked row. Children that exceed the batch are
+parked: their rows wait in host memory, which is cheaper than to read their prefixes again.
 
 Letters: B rows, V vocabulary.
 """
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor
 
 from spa.decoding import formula, forward
-from spa.decoding.cache import RowCache
+from spa.decoding.cache import RowCache, SavedRow
 from spa.decoding.stopping import Detokenize, StopRule, TextStream, text_after
 from spa.errors import SpaError
 from spa.omega import PLAIN, OmegaSet
@@ -62,6 +63,7 @@ class Lane:
     stop: StopRule
     tokens: list[int] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)  # cache row of each branch; empty while the lane waits
+    saved: list[SavedRow] = field(default_factory=list)  # the rows of a parked lane
     seconds: float = 0.0
     batch_rows: int = 0
     cut: int | None = None  # characters of the text to keep
@@ -71,6 +73,11 @@ class Lane:
         """The branches' prompts: the original alone where no omega of the lane needs the masked one."""
         original, masked = self.request.original_ids, self.request.masked_ids
         return [original] if self.omegas == PLAIN or tuple(original) == tuple(masked) else [original, masked]
+
+    @property
+    def widths(self) -> list[int]:
+        """Tokens of each branch that the cache holds once the latest token was fed."""
+        return [len(prompt) + len(self.tokens) for prompt in self.prompts]
 
     def split(self, choices: Sequence[formula.Choice]) -> list["Lane"]:
         """One child per part of the omegas, sharing this lane's rows until they are laid out anew."""
@@ -114,9 +121,10 @@ class Engine:
         """
         queue = sorted(requests, key=lambda request: len(request.original_ids), reverse=True)
         self.waiting = deque(self._lane(request) for request in queue)
+        self.parked: list[Lane] = []
         self.lanes: list[Lane] = []
         self._new_cache()
-        while self.waiting or self.lanes:
+        while self.waiting or self.parked or self.lanes:
             try:
                 yield from self._advance()
             except (torch.OutOfMemoryError, RuntimeError) as error:
@@ -132,6 +140,7 @@ class Engine:
     def _advance(self) -> list[Decoded]:
         """One forward pass, of the lanes that join or else of those in flight, and what follows from it."""
         started = time.perf_counter()
+        self._unpark()
         joining = [self.waiting.popleft() for _ in range(min(self.batch_size - len(self.lanes), len(self.waiting)))]
         try:
             logits = self._join(joining) if joining else self._step()
@@ -140,23 +149,40 @@ class Engine:
             raise
         lanes = joining or self.lanes
         choices = self._choose(lanes, logits)
-        share = (time.perf_counter() - started) / len(lanes)
         continuing: list[Lane] = []
-        finished: list[Decoded] = []
+        finished: list[tuple[Lane, str]] = []
         for lane, parts in zip(lanes, choices, strict=True):
-            lane.seconds += share
             lane.batch_rows = max(lane.batch_rows, len(logits))
-            for child, (token, _) in zip(lane.split(parts) if len(parts) > 1 else [lane], parts, strict=True):
+            for child, (token, _) in zip(lane.split(parts), parts, strict=True):
                 reason = child.push(token, self.eos_ids)
                 if reason is None:
                     continuing.append(child)
                 else:
-                    finished.append(self._decoded(child, reason))
+                    finished.append((child, reason))
+        ended = [lane for lane, _ in finished]
         self._lay_out([*self.lanes, *continuing] if joining else continuing)
-        return finished
+        share = (time.perf_counter() - started) / (len(continuing) + len(ended))
+        for lane in [*continuing, *ended]:
+            lane.seconds += share
+        return [self._decoded(lane, reason) for lane, reason in finished]
+
+    def _unpark(self) -> None:
+        """Let parked lanes take the free places, ahead of tasks that have not begun."""
+        while self.parked and len(self.lanes) < self.batch_size:
+            lane = self.parked.pop()
+            first_row = sum(len(other.rows) for other in self.lanes)
+            self.cache.reserve(first_row + len(lane.saved), max(lane.widths))
+            lane.rows = [first_row + branch for branch in range(len(lane.saved))]
+            for row, saved in zip(lane.rows, lane.saved, strict=True):
+                self.cache.load_row(row, saved)
+            lane.saved = []
+            self.lanes.append(lane)
 
     def _join(self, lanes: list[Lane]) -> Tensor:
-        """Read the lanes' prefixes into new rows; logits of these rows, [B, V]."""
+        """Read the lanes' prefixes into new rows; logits of these rows, [B, V].
+
+        A prefix is longer than its prompt only after an out-of-memory error.
+        """
         first_row = sum(len(lane.rows) for lane in self.lanes)
         sequences: list[Sequence[int]] = []
         for lane in lanes:
@@ -199,12 +225,14 @@ class Engine:
     def _lay_out(self, lanes: list[Lane]) -> None:
         """Give the lanes the rows 0..n-1: most stay where they are, children and rows beyond the end are copied.
 
-        What exceeds the batch waits, without rows, until its prefix is read again.
+        What exceeds the batch is parked.
         """
-        self.lanes, parked = lanes[: self.batch_size], lanes[self.batch_size :]
-        for lane in parked:
+        self.lanes, surplus = lanes[: self.batch_size], lanes[self.batch_size :]
+        for lane in surplus:
+            branches = zip(lane.rows, lane.widths, strict=False)
+            lane.saved = [self.cache.save_row(row, width) for row, width in branches]
             lane.rows = []
-        self.waiting.extendleft(reversed(parked))
+        self.parked += surplus
         claims = [(lane, lane.rows[: len(lane.prompts)]) for lane in self.lanes]
         n_rows = sum(len(rows) for _, rows in claims)
         stays: set[int] = set()
@@ -218,7 +246,7 @@ class Engine:
                     moves.append((lane, branch, row))
         targets = [row for row in range(n_rows) if row not in stays]
         if moves:
-            width = max(len(prompt) + len(lane.tokens) for lane, _, _ in moves for prompt in lane.prompts)
+            width = max(width for lane, _, _ in moves for width in lane.widths)
             self.cache.reserve(n_rows, width)
             self.cache.copy_rows([source for _, _, source in moves], targets, width)
         for (lane, branch, _), target in zip(moves, targets, strict=True):
@@ -251,7 +279,7 @@ class Engine:
         log.warning("out of memory at %d lanes; going on with %d", self.halvings[-1], self.batch_size)
         for lane in self.lanes:
             lane.rows = []
-        self.waiting.extendleft(reversed(self.lanes))
+        self.waiting.extendleft(reversed(self.lanes))  # a cache that failed to grow is not to be trusted: read again
         self.lanes = []
         self._new_cache()
         if torch.cuda.is_available():
