@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
@@ -107,6 +107,9 @@ class RunConfig:
     results_dir: str = MISSING
 
 
+Group = TypeVar("Group", BenchmarkConfig, ModelConfig)
+
+
 def register() -> None:
     """Make the schema known to Hydra, at the root only: inside a group `glob(*)` would select it."""
     ConfigStore.instance().store(name="run_schema", node=RunConfig)
@@ -140,6 +143,8 @@ def resolve(config: DictConfig) -> RunConfig:
             raise SpaError(f"{name}={value} must be at least 1")
     if run.quantization == "int8" and run.dtype not in ("auto", "float16"):
         raise SpaError(f"quantization=int8 computes in float16, not dtype={run.dtype}; drop dtype or quantization")
+    if run.quantization != "none" and (run.model.gguf_file or run.model.path.endswith(".gguf")):
+        raise SpaError(f"quantization={run.quantization} does not apply to a GGUF file; drop quantization")
     omega.parse(run.omega)
     return run
 
@@ -157,6 +162,16 @@ def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
 
 def load_benchmark_config(name: str) -> BenchmarkConfig:
     """`conf/benchmark/<name>.yaml`, outside of Hydra. Raises SpaError where there is no such file."""
-    known = {path.stem: path for path in sorted((CONF / "benchmark").glob("*.yaml"))}
-    _check_choice("benchmark", name, list(known))
-    return OmegaConf.to_object(OmegaConf.merge(BenchmarkConfig, OmegaConf.load(known[name])))  # type: ignore[return-value]
+    return _load_group("benchmark", name, BenchmarkConfig)
+
+
+def load_model_config(name: str) -> ModelConfig:
+    """`conf/model/<name>.yaml`, outside of Hydra. Raises SpaError where there is no such file."""
+    return _load_group("model", name, ModelConfig)
+
+
+def _load_group(group: str, name: str, schema: type[Group]) -> Group:
+    known = {path.stem: path for path in sorted((CONF / group).glob("*.yaml"))}
+    _check_choice(group, name, list(known))
+    loaded: Group = OmegaConf.to_object(OmegaConf.merge(schema, OmegaConf.load(known[name])))  # type: ignore[assignment]
+    return loaded

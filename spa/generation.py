@@ -89,6 +89,8 @@ def plan(config: RunConfig) -> Plan:
 
 def generate(plan: Plan) -> None:
     """Decode what is missing and append each text as soon as it is finished. The caller holds the run's lock."""
+    if plan.run.manifest().get("key", plan.run.key) != plan.run.key:
+        raise SpaError(f"{plan.run.folder} holds the run {plan.run.manifest()['key']}; give another results_dir")
     done: dict[str, list[tuple[float, float]]] = {}
     for sample in plan.run.samples():
         done.setdefault(sample.task_id, []).append((sample.omega_lo, sample.omega_hi))

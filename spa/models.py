@@ -7,7 +7,8 @@ it and eager otherwise (CodeGen), named explicitly, so that no other kernel is p
 import hashlib
 import importlib.util
 import os
-from collections.abc import Iterator
+import struct
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +16,29 @@ from typing import Any
 
 import torch
 from huggingface_hub import HfApi, try_to_load_from_cache
-from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, GgufConfig
+from huggingface_hub.errors import (
+    HFValidationError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+    StrictDataclassError,
+)
+from huggingface_hub.utils import httpx
+from safetensors import SafetensorError
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    GenerationConfig,
+    GgufConfig,
+)
 from transformers.utils import logging as transformers_logging
 
 from spa.config import ModelConfig
 from spa.errors import SpaError
+
+# What transformers, safetensors and gguf raise over a missing or broken file.
+_BROKEN = (OSError, ValueError, KeyError, TypeError, RuntimeError, StrictDataclassError, SafetensorError, struct.error)
 
 HASHED_WHOLE = 256 * 2**20  # a local folder's larger files are known by name, size and their first and last MiB
 
@@ -123,6 +141,29 @@ def load(checkpoint: Checkpoint, config: ModelConfig, tokenizer: Any, dtype: str
     )
 
 
+def reference(
+    loaded: LoadedModel, original_ids: Sequence[int], masked_ids: Sequence[int], omega: float, max_new_tokens: int
+) -> list[int]:
+    """What transformers' own greedy decoding chooses, EOS included: an oracle independent of our engine.
+
+    Plain `generate`, with classifier-free guidance where omega is not 0: a scale of 1 + omega with the masked prompt as
+    the negative one ranks tokens as SPA does, since its log-softmax shifts each branch by a constant. One sequence.
+    """
+    guided = omega != 0 and tuple(masked_ids) != tuple(original_ids)
+    settings = GenerationConfig(  # type: ignore[no-untyped-call]
+        max_new_tokens=max_new_tokens,
+        do_sample=False,
+        eos_token_id=list(loaded.eos_ids) or None,
+        pad_token_id=0,
+        guidance_scale=1 + omega if guided else None,
+    )
+    ids = torch.tensor([list(original_ids)], device=loaded.model.device)
+    negative = {"negative_prompt_ids": torch.tensor([list(masked_ids)], device=ids.device)} if guided else {}
+    output = loaded.model.generate(ids, attention_mask=torch.ones_like(ids), generation_config=settings, **negative)
+    tokens: list[int] = output[0, len(original_ids) :].tolist()
+    return tokens
+
+
 def _bitsandbytes(quantization: str, dtype: torch.dtype) -> BitsAndBytesConfig:
     if importlib.util.find_spec("bitsandbytes") is None:
         raise SpaError(f"quantization={quantization} needs bitsandbytes; run: pip install 'spa[quantization]'")
@@ -147,9 +188,13 @@ def _commit(repository: str, revision: str) -> str:
         return revision
     try:
         commit = HfApi().model_info(repository, revision=revision, timeout=10).sha
-    except RepositoryNotFoundError:
-        raise SpaError(f"model.path={repository} is neither a local folder nor a hub repository") from None
-    except (HfHubHTTPError, OfflineModeIsEnabled, OSError, ValueError):
+    except (HFValidationError, RepositoryNotFoundError):
+        raise SpaError(
+            f"model.path={repository} is neither a local file or folder nor a hub repository that you may read"
+        ) from None
+    except RevisionNotFoundError:
+        raise SpaError(f"{repository} has no model.revision={revision}; name a branch, tag or commit") from None
+    except (httpx.HTTPError, OSError):
         cached = try_to_load_from_cache(repository, "config.json", revision=revision)
         if not isinstance(cached, str):
             raise SpaError(
@@ -180,9 +225,11 @@ def _folder_sha(folder: Path) -> str:
 
 @contextmanager
 def _one_line_failure(checkpoint: Checkpoint) -> Iterator[None]:
-    """transformers reports a missing or broken file as an OSError, ValueError or KeyError of many lines."""
+    """transformers and the readers below it report a missing or broken file by errors of many kinds and lines."""
     try:
         yield
-    except (OSError, ValueError, KeyError) as error:
+    except _BROKEN as error:
         first_line = str(error).strip().split("\n")[0]
-        raise SpaError(f"cannot load {checkpoint.location}: {first_line}; check model.path") from error
+        raise SpaError(
+            f"cannot load {checkpoint.location}: {type(error).__name__}: {first_line}; check model.path"
+        ) from error

@@ -102,7 +102,7 @@ def resolve_mask_token(tokenizer: Any, mask_token: str | None) -> tuple[str, int
     if token is None:
         raise SpaError("the tokenizer has no mask, unk or pad token; name one of its tokens: mask.token=...")
     ids = tokenizer.encode(token, add_special_tokens=False)
-    if len(ids) != 1:
+    if len(ids) != 1 or (ids == [tokenizer.unk_token_id] and token != tokenizer.unk_token):
         raise SpaError(f"mask token {token!r} is not a token of this tokenizer; name one that is: mask.token=...")
     return token, ids[0]
 

@@ -18,9 +18,12 @@ class Record:
 
     @classmethod
     def from_json(cls, line: str | bytes) -> Self:
-        """Read one line; fields this version does not know are ignored, missing ones raise TypeError."""
+        """Read one line; unknown fields are ignored, missing ones and anything but an object raise TypeError."""
+        content = json.loads(line)
+        if not isinstance(content, dict):
+            raise TypeError("not a JSON object")
         known = {field.name for field in fields(cls)}  # type: ignore[arg-type]
-        return cls(**{name: value for name, value in json.loads(line).items() if name in known})
+        return cls(**{name: value for name, value in content.items() if name in known})
 
 
 @dataclass(frozen=True)

@@ -21,22 +21,22 @@ from filelock import FileLock, Timeout
 from spa.errors import SpaError
 from spa.records import Generation, Record, Score
 
-
 R = TypeVar("R", Generation, Score)
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write beside `path`, flush to the disk, rename. The folder is made where it is missing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with aside.open("wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    with _one_line_failure(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with aside.open("wb") as file:
+                file.write(content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)
 
 
 def solution_sha(solution: str) -> str:
@@ -98,12 +98,15 @@ class Run:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the run for this process; another process that works on it is a `SpaError`."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.folder / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise SpaError(f"{self.folder} is in use by another process; wait for it to end, then run again") from None
+        with _one_line_failure(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                raise SpaError(
+                    f"{self.folder} is in use by another process; wait for it to end, then run again"
+                ) from None
         try:
             for path in (self.samples_path, self.scores_path):
                 _drop_torn_line(path)
@@ -143,14 +146,24 @@ class Results:
 
 
 def find_results(paths: Iterable[Path]) -> list[Results]:
-    """The results folders at or directly below the given paths; a path with neither is a `SpaError`."""
+    """The distinct results folders at or directly below the given paths; a path with neither is a `SpaError`."""
     found = []
     for path in paths:
         below = [path] if (path / "runs").is_dir() else sorted(p.parent for p in path.glob("*/runs") if p.is_dir())
         if not below:
             raise SpaError(f"{path} holds no results (no runs/ folder there or one level below); give a results_dir")
         found += [Results(folder) for folder in below]
-    return found
+    return list(dict.fromkeys(found))
+
+
+@contextmanager
+def _one_line_failure(path: Path) -> Iterator[None]:
+    """A full disk or a read-only folder is the user's to mend."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise SpaError(f"cannot write {path}: {reason}; make room there or take another folder") from error
 
 
 def _read_lines(path: Path, parse: Callable[[bytes], R]) -> Iterator[R]:
@@ -163,13 +176,15 @@ def _read_lines(path: Path, parse: Callable[[bytes], R]) -> Iterator[R]:
             try:
                 yield parse(line)
             except (ValueError, TypeError) as error:
-                raise SpaError(f"{path}:{number} is not a valid line ({error}); remove that line and run again") from None
+                raise SpaError(
+                    f"{path}:{number} is not a valid line ({error}); remove that line and run again"
+                ) from None
 
 
 def _append_lines(path: Path, records: Iterable[Record]) -> None:
     content = "".join(record.to_json() + "\n" for record in records).encode("utf-8", "surrogatepass")
     if content:
-        with path.open("ab") as file:
+        with _one_line_failure(path), path.open("ab") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -178,7 +193,7 @@ def _append_lines(path: Path, records: Iterable[Record]) -> None:
 def _drop_torn_line(path: Path) -> None:
     if not path.exists():
         return
-    with path.open("rb+") as file:
+    with _one_line_failure(path), path.open("rb+") as file:
         content = file.read()
         if not content.endswith(b"\n"):
             file.truncate(content.rfind(b"\n") + 1)

@@ -1,16 +1,19 @@
-"""Where the real data lies, and the benchmarks made of it."""
+"""Where the real data lies, the benchmarks made of it, tiny checkpoints, and `--fail-on-skip` for CI."""
 
 import os
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny
 from omegaconf import OmegaConf
 
 from spa import benchmarks
 from spa.benchmarks import Benchmark
 from spa.config import CONF, BenchmarkConfig
 
+os.environ["HF_HUB_OFFLINE"] = "1"  # no test needs the hub
 DATASETS = Path(os.environ.get("SPA_DATASETS", CONF.parent.parent / "shared" / "datasets"))
 MBPP_V010 = {"version": "v0.1.0", "md5": "ebe95df0d5220f00cedd6f4bddea35e4", "n_tasks": 399}
 
@@ -54,3 +57,28 @@ def mbpp_plus(datasets: Path) -> Benchmark:
 def mbpp_plus_v010(datasets: Path) -> Benchmark:
     path = datasets / "MbppPlus-v0.1.0.jsonl.gz"
     return benchmarks.load(benchmark_config("mbpp_plus", path=str(path), **MBPP_V010))
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A chat checkpoint whose template begins with BOS."""
+    return tiny.checkpoint(tmp_path_factory.mktemp("llama"), "llama", chat=True)
+
+
+@pytest.fixture(scope="session")
+def tiny_codegen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base checkpoint whose tokenizer adds BOS."""
+    return tiny.checkpoint(tmp_path_factory.mktemp("codegen"), "codegen", chat=False)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fail-on-skip", action="store_true", help="a skipped test counts as a failure")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.skipped and item.config.getoption("--fail-on-skip"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which counts as a failure here: {report.longrepr}"
+    return report

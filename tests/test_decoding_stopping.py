@@ -1,5 +1,7 @@
 """Stop rules and the text stream: the same end however the text is cut into pieces."""
 
+import itertools
+
 import pytest
 import tiny
 from hypothesis import given
@@ -51,7 +53,7 @@ def test_ends(rule: StopRule, text: str, kept: str | None) -> None:
 @pytest.mark.parametrize("rule", [ClosedBlock(), TopLevelLine(True), TopLevelLine(False)])
 def test_pieces_do_not_matter(rule: StopRule, text: str, data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.sets(st.integers(0, len(text)))) | {0, len(text)})
-    pieces = [text[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]
+    pieces = [text[a:b] for a, b in itertools.pairwise(cuts)]
     assert end(rule, pieces) == end(rule, list(text))
 
 

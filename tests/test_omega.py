@@ -1,5 +1,7 @@
 """Omega sets: how they are written, what is refused, what is left of them."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,13 +61,13 @@ def test_remaining_interval() -> None:
 @given(st.lists(st.floats(0.01, 0.99), unique=True, max_size=6), st.data())
 def test_finished_and_remaining_parts_tile_the_interval(cuts: list[float], data: st.DataObject) -> None:
     edges = [0.0, *sorted(cuts), 1.0]
-    parts = list(zip(edges, edges[1:], strict=False))
+    parts = list(itertools.pairwise(edges))
     done = data.draw(st.lists(st.sampled_from(parts), unique=True))
     left = [(part.lo, part.hi) for part in omega.remaining(Interval(0.0, 1.0), done)]
     tiles = sorted(done + left)
     assert tiles[0][0] == 0.0
     assert tiles[-1][1] == 1.0
-    assert all(first[1] == second[0] for first, second in zip(tiles, tiles[1:], strict=False))
+    assert all(first[1] == second[0] for first, second in itertools.pairwise(tiles))
 
 
 def test_shares_add_up() -> None:

@@ -1,0 +1,50 @@
+# `make help` lists the targets. Every target sets the environment up first, where that has not been done.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+EXPERIMENT ?= quickstart
+RESULTS ?= results
+ARGS ?=
+
+export TOKENIZERS_PARALLELISM ?= false
+
+.PHONY: help setup reproduce report test check doctor bench clean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+setup: $(READY) ## make .venv from pinned versions, and install bubblewrap where that is possible
+
+$(READY): pyproject.toml constraints.txt scripts/setup.sh
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" bash scripts/setup.sh
+	@touch $@
+
+reproduce: setup ## run EXPERIMENT=quickstart: generate, score, tables, figures, report; goes on where it stopped
+	@$(BIN)/python scripts/run.py experiment=$(EXPERIMENT) $(ARGS)
+
+report: setup ## rebuild tables, figures and report of RESULTS=results
+	@$(BIN)/python scripts/report.py $(RESULTS) $(ARGS)
+
+test: setup ## the test suite
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: setup ## formatting, lint, types
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+doctor: setup ## is this machine fit to score? ARGS=--quick for a few tasks only
+	@$(BIN)/python scripts/doctor.py $(ARGS)
+
+bench: setup ## the decoding benchmark: ratios in one run
+	@$(BIN)/python scripts/bench.py $(ARGS)
+
+clean: ## remove .venv and caches; results stay
+	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

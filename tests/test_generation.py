@@ -1,0 +1,275 @@
+"""One cell from config to samples, on tiny checkpoints: fields, resume, kill, limits."""
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from spa import generation
+from spa.config import CONF, RunConfig, register, resolve
+from spa.errors import SpaError
+from spa.records import Generation
+from spa.store import Results, Run
+
+GRID = "omega=[0,0.3,1]"
+
+
+def config(model: Path, results: Path, *overrides: str) -> RunConfig:
+    """`model=hf` with a tiny checkpoint, a short text and few tasks."""
+    register()
+    with initialize_config_dir(str(CONF), version_base=None):
+        return resolve(
+            compose(
+                "config",
+                [
+                    *([] if any(override.startswith("model=") for override in overrides) else ["model=hf"]),
+                    f"model.path={model}",
+                    f"results_dir={results}",
+                    "limit=3",
+                    "max_new_tokens=12",
+                    "score=false",
+                    *overrides,
+                ],
+            )
+        )
+
+
+def run(configuration: RunConfig) -> Run:
+    plan = generation.plan(configuration)
+    with plan.run.locked():
+        generation.generate(plan)
+    return plan.run
+
+
+def texts(run: Run) -> list[Generation]:
+    """The samples without what depends on the machine."""
+    return [
+        Generation.from_json(json.dumps(json.loads(sample.to_json()) | {"seconds": 0, "batch_rows": 0}))
+        for sample in run.samples()
+    ]
+
+
+def test_samples_hold_what_the_method_needs(tiny_llama: Path, tmp_path: Path) -> None:
+    made = run(config(tiny_llama, tmp_path, GRID))
+    samples = made.samples()
+    assert [(s.task_id, s.omega_lo) for s in samples] == [
+        (f"HumanEval/{task}", value) for task in range(3) for value in (0.0, 0.3, 1.0)
+    ]
+    for sample in samples:
+        assert sample.omega_hi == sample.omega_lo
+        assert len(sample.original_ids) == len(sample.masked_ids)
+        (start, end) = sample.anchor_spans[0]
+        differing = [i for i, (a, b) in enumerate(zip(sample.original_ids, sample.masked_ids, strict=True)) if a != b]
+        assert differing == sample.masked_positions
+        assert len(sample.masked_positions) == len(sample.prompt_text[start:end].encode())
+        assert sample.raw.startswith(sample.completion)
+        assert sample.finish_reason in ("eos", "stop", "length")
+        assert len(sample.completion_ids) <= 12
+    manifest = made.manifest()
+    assert manifest["status"] == "complete"
+    assert (manifest["n_tasks"], manifest["n_anchored"]) == (3, 3)
+    assert manifest["generation_seconds"] == pytest.approx(sum(s.seconds for s in samples), abs=1e-3)
+    assert manifest["omega"] == [0.0, 0.3, 1.0]
+    assert made.key == manifest["key"]
+
+
+def test_a_finished_run_is_not_repeated(
+    tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = run(config(tiny_llama, tmp_path, GRID)).samples_path.read_bytes()
+    monkeypatch.setattr(generation.models, "load", lambda *_: pytest.fail("the model was loaded again"))
+    caplog.set_level("INFO")
+    again = run(config(tiny_llama, tmp_path, GRID))
+    assert "nothing to generate" in caplog.text
+    assert again.samples_path.read_bytes() == first
+
+
+def test_a_larger_limit_adds_only_the_new_tasks(tiny_llama: Path, tmp_path: Path) -> None:
+    first = run(config(tiny_llama, tmp_path, GRID))
+    before = first.samples()
+    more = run(config(tiny_llama, tmp_path, GRID, "limit=5", "batch_size=2"))
+    assert more.folder == first.folder
+    assert more.samples()[: len(before)] == before
+    assert more.manifest()["n_tasks"] == 5
+    assert texts(more) == texts(run(config(tiny_llama, tmp_path / "other", GRID, "limit=5")))
+
+
+def test_interval_lines_partition_the_interval(tiny_llama: Path, tmp_path: Path) -> None:
+    samples = run(config(tiny_llama, tmp_path, "omega=0..0.5")).samples()
+    for task in range(3):
+        parts = [s for s in samples if s.task_id == f"HumanEval/{task}"]
+        assert parts[0].omega_lo == 0.0
+        assert parts[-1].omega_hi == 0.5
+        assert all(a.omega_hi == b.omega_lo for a, b in itertools.pairwise(parts))
+
+
+def test_tasks_without_the_anchor_are_decoded_plainly(tiny_llama: Path, tmp_path: Path) -> None:
+    made = run(config(tiny_llama, tmp_path, "anchor=examples", "omega=[0,1]", "task_ids=[HumanEval/0,HumanEval/41]"))
+    manifest = made.manifest()
+    plain = [s for s in made.samples() if not s.anchor_spans]
+    assert (manifest["n_tasks"], manifest["n_anchored"]) == (2, 1)
+    assert {s.task_id for s in plain} == {"HumanEval/41"}
+    assert {s.omega_lo for s in plain} == {0.0, 1.0}
+    assert all(s.masked_ids == s.original_ids and not s.masked_positions for s in plain)
+    assert len({tuple(s.completion_ids) for s in plain}) == 1
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("omega=0.3",),
+        ("omega=[0,0.3]",),
+        ("anchor=prompt",),
+        ("mask=collapsed",),
+        ("mask.token='<pad>'",),
+        ("max_new_tokens=13",),
+        ("max_total_tokens=4000",),
+        ("strict=true",),
+        ("dtype=bfloat16",),
+        ("model.kind=base",),
+        ("template=completion",),
+        ("model.eos_token_ids=[3]",),
+        ("benchmark.path={other}",),
+    ],
+)
+def test_key_changes_with_what_changes_the_text(
+    tiny_llama: Path, tmp_path: Path, overrides: tuple[str, ...], humaneval: Any
+) -> None:
+    from dataclasses import replace
+
+    other = tmp_path / "other.jsonl"
+    problems = [replace(humaneval.problems[0], prompt=humaneval.problems[0].prompt + " "), *humaneval.problems[1:]]
+    other.write_text("".join(problem.to_json() + "\n" for problem in problems))
+    overrides = tuple(override.format(other=other) for override in overrides)
+    if str(other) in overrides[0]:
+        overrides += ("benchmark=custom",)
+    base = generation.plan(config(tiny_llama, tmp_path, GRID)).run.key
+    assert generation.plan(config(tiny_llama, tmp_path, GRID, *overrides)).run.key != base
+
+
+@pytest.mark.parametrize(
+    "override", ["batch_size=2", "limit=7", "task_ids=[HumanEval/3]", "score=true", "sandbox=none"]
+)
+def test_key_ignores_what_does_not(tiny_llama: Path, tmp_path: Path, override: str) -> None:
+    base = generation.plan(config(tiny_llama, tmp_path, GRID)).run.key
+    assert generation.plan(config(tiny_llama, tmp_path / "elsewhere", GRID, override)).run.key == base
+
+
+def test_plain_runs_share_a_key_over_anchors_masks_and_plus(tiny_llama: Path, tmp_path: Path, datasets: Path) -> None:
+    plain = generation.plan(config(tiny_llama, tmp_path, "omega=0")).run.key
+    assert (
+        generation.plan(config(tiny_llama, tmp_path, "omega=[0]", "anchor=prompt", "mask=collapsed")).run.key == plain
+    )
+    path = f"benchmark.path={datasets / 'HumanEvalPlus-v0.1.10.jsonl.gz'}"
+    keys = {
+        generation.plan(config(tiny_llama, tmp_path, "omega=0", f"benchmark={name}", path)).run.key
+        for name in ("humaneval", "humaneval_plus")
+    }
+    assert len(keys) == 1
+
+
+COMMAND = """
+import sys, time
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+from test_generation import config, run
+from spa.decoding.engine import Engine
+advance = Engine._advance
+def slow(self):
+    time.sleep(0.03)
+    return advance(self)
+Engine._advance = slow
+run(config(Path({model!r}), Path({results!r}), {grid!r}, "limit=6", "batch_size=2"))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lines", [1, 7])
+def test_a_killed_run_resumes(tiny_llama: Path, tmp_path: Path, lines: int) -> None:
+    undisturbed = run(config(tiny_llama, tmp_path / "undisturbed", GRID, "limit=6"))
+    plan = generation.plan(config(tiny_llama, tmp_path / "killed", GRID, "limit=6"))
+    command = COMMAND.format(
+        tests=str(Path(__file__).parent), model=str(tiny_llama), results=str(tmp_path / "killed"), grid=GRID
+    )
+    process = subprocess.Popen([sys.executable, "-c", command], cwd=CONF.parent, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while len(plan.run.samples()) < lines:
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    survived = plan.run.samples()
+    with plan.run.samples_path.open("ab") as file:
+        file.write(b'{"task_id": "HumanEval/5", "solu')  # as if killed while it wrote
+    assert lines <= len(survived) < 18
+    resumed = run(config(tiny_llama, tmp_path / "killed", GRID, "limit=6"))
+    assert texts(resumed) == texts(undisturbed)
+    assert {s.to_json() for s in survived} <= {s.to_json() for s in resumed.samples()}
+    assert resumed.manifest()["status"] == "complete"
+
+
+def test_prompt_longer_than_the_context(tmp_path: Path) -> None:
+    import tiny
+
+    short = tiny.checkpoint(tmp_path / "model", "llama", chat=True, positions=128)
+    with pytest.raises(SpaError, match=r"HumanEval/\d+: the prompt has \d+ tokens and the model's context only 128"):
+        run(config(short, tmp_path, "omega=0"))
+
+
+def test_total_length(tiny_llama: Path, tmp_path: Path) -> None:
+    total = 800
+    samples = run(config(tiny_llama, tmp_path, "omega=0", f"max_total_tokens={total}", "max_new_tokens=400")).samples()
+    for sample in samples:
+        if sample.finish_reason == "length":
+            assert len(sample.original_ids) + len(sample.completion_ids) in (total, len(sample.original_ids) + 400)
+    with pytest.raises(SpaError, match="max_total_tokens=100 leaves no room"):
+        run(config(tiny_llama, tmp_path, "omega=0", "max_total_tokens=100"))
+
+
+def test_anchor_that_fits_no_task(tiny_llama: Path, tmp_path: Path) -> None:
+    with pytest.raises(SpaError, match="anchor=tagged fits no task of humaneval"):
+        generation.plan(config(tiny_llama, tmp_path, "anchor=tagged"))
+
+
+def test_folder_of_another_run_is_refused(tiny_llama: Path, tmp_path: Path) -> None:
+    first = run(config(tiny_llama, tmp_path, "omega=0"))
+    plan = generation.plan(config(tiny_llama, tmp_path, "omega=1"))
+    first.folder.rename(plan.run.folder)
+    with plan.run.locked(), pytest.raises(SpaError, match=f"holds the run {first.key}"):
+        generation.generate(plan)
+
+
+@pytest.mark.parametrize(
+    "name", ["codegen_350m_mono", "codellama_7b", "deepseek_coder_1_3b", "deepseek_coder_6_7b", "deepseek_coder_33b"]
+)
+@pytest.mark.parametrize("benchmark", ["humaneval", "mbpp"])
+def test_each_checkpoint_of_the_paper_on_a_stand_in(
+    name: str, benchmark: str, tiny_llama: Path, tiny_codegen: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    stand_in = tiny_codegen if name == "codegen_350m_mono" else tiny_llama
+    overrides = [f"model={name}", "quantization=none", "dtype=float32", "model.device_map=null", "limit=2"]
+    if benchmark == "mbpp":
+        path = request.getfixturevalue("datasets") / "MbppPlus-v0.2.0.jsonl.gz"
+        overrides += ["benchmark=mbpp", f"benchmark.path={path}"]
+    made = run(config(stand_in, tmp_path, GRID, *overrides))
+    samples = made.samples()
+    assert len(samples) == 6
+    assert all(sample.solution for sample in samples)
+    if name.startswith("deepseek"):
+        assert all("### Instruction:\n" in sample.prompt_text for sample in samples)
+    else:
+        assert all(sample.solution.startswith(sample.prompt_text) for sample in samples)
+
+
+def test_results_hold_one_folder_per_cell(tiny_llama: Path, tmp_path: Path) -> None:
+    made = run(config(tiny_llama, tmp_path, GRID))
+    assert [found.folder for found in Results(tmp_path).runs()] == [made.folder]
