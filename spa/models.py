@@ -22,7 +22,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
     StrictDataclassError,
 )
-from huggingface_hub.utils import httpx
+from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # whichever HTTP client the hub uses
 from safetensors import SafetensorError
 from transformers import (
     AutoConfig,

@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 from spa import generation, scoring
 from spa.config import RunConfig
+from spa.errors import SpaError
 from spa.store import Run
 
 log = logging.getLogger(__name__)
@@ -15,18 +16,27 @@ def run_cell(config: RunConfig) -> Run:
     plan = generation.plan(config)
     log.info("%s", plan.run.folder)
     with plan.run.locked():
-        generation.generate(plan)
-        if config.score:
-            report = scoring.score_run(plan.run, plan.benchmark, sandbox=config.sandbox)
-            manifest = plan.run.manifest()
-            earlier = manifest.get("scoring") or {}
-            manifest["scoring"] = {
-                **asdict(report),
-                "scorer_id": scoring.scorer_id(plan.benchmark),
-                "plus": plan.benchmark.plus,
-                "data_md5": plan.benchmark.md5,
-                "sandbox": report.sandbox or earlier.get("sandbox"),
-                "seconds": round(report.seconds + (0 if report.scored else earlier.get("seconds", 0)), 3),
-            }
-            plan.run.write_manifest(manifest)
+        try:
+            generation.generate(plan)
+            if config.score:
+                _score(plan)
+        except SpaError as error:
+            if manifest := plan.run.manifest():
+                plan.run.write_manifest({**manifest, "status": "failed", "error": str(error)})
+            raise
     return plan.run
+
+
+def _score(plan: generation.Plan) -> None:
+    report = scoring.score_run(plan.run, plan.benchmark, sandbox=plan.config.sandbox)
+    manifest = plan.run.manifest()
+    earlier = manifest.get("scoring") or {}
+    manifest["scoring"] = {
+        **asdict(report),
+        "scorer_id": scoring.scorer_id(plan.benchmark),
+        "plus": plan.benchmark.plus,
+        "data_md5": plan.benchmark.md5,
+        "sandbox": report.sandbox or earlier.get("sandbox"),
+        "seconds": round(report.seconds if report.scored else earlier.get("seconds", 0.0), 3),
+    }
+    plan.run.write_manifest(manifest)

@@ -18,7 +18,7 @@ Command = Callable[..., int]
 def command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
     """scripts/run.py in this process, from an empty folder; returns the exit code."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # restored afterwards; the command sets it
     monkeypatch.delenv("HUMANEVAL_OVERRIDE_PATH", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 

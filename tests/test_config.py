@@ -1,0 +1,307 @@
+"""Every configuration composes and resolves, mistakes give one line, and the key covers what determines a text."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spa import config, generation, omega
+from spa.config import CONF, RunConfig
+from spa.errors import SpaError
+
+NEEDED = {"model=hf": ["model.path=somewhere"], "benchmark=custom": ["benchmark.path=tasks.jsonl"]}
+OMEGAS: dict[str, omega.OmegaSet] = {
+    "omega=0.2": omega.Values((0.2,)),
+    "omega=[0,0.1,0.2]": omega.Values((0.0, 0.1, 0.2)),
+    "omega=0..0.5": omega.Interval(0.0, 0.5),
+}
+
+
+def options(group: str) -> list[str]:
+    return [f"{group}={path.stem}" for path in sorted((CONF / group).glob("*.yaml"))]
+
+
+def resolved(*overrides: str) -> RunConfig:
+    """As `run.py` composes it from these arguments."""
+    config.register()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base=None):
+        return config.resolve(compose("config", list(overrides)))
+
+
+# Composition
+
+
+@pytest.mark.parametrize(
+    "option", [o for group in ("model", "benchmark", "anchor", "mask", "profile") for o in options(group)]
+)
+def test_every_option_resolves(option: str) -> None:
+    run = resolved(option, *NEEDED.get(option, []))
+    group, name = option.split("=")
+    if group == "model":
+        assert run.model.name
+        assert run.template in {path.stem for path in (CONF / "templates").glob("*.yaml")}
+        assert run.max_new_tokens == run.model.max_new_tokens
+        assert run.dtype != run.quantization != "auto"
+    else:
+        assert getattr(run, group).name == name
+
+
+@pytest.mark.parametrize("preset", options("experiment"))
+@pytest.mark.parametrize("written", [None, *OMEGAS])
+def test_every_preset_takes_every_form_of_omega(preset: str, written: str | None) -> None:
+    run = resolved(preset, *([written] if written else []))
+    name = preset.removeprefix("experiment=")
+    assert run.experiment == name
+    assert run.results_dir == f"results/{name}"
+    if written:
+        assert omega.parse(run.omega) == OMEGAS[written]
+    else:
+        omega.parse(run.omega)
+
+
+@pytest.mark.parametrize("preset", sorted((CONF / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_preset_has_a_header(preset: Path) -> None:
+    header, *rest = preset.read_text().split("\ndefaults:")
+    assert rest, "a preset names its groups"
+    assert header.startswith("# @package _global_\n# ")
+    assert f"EXPERIMENT={preset.stem}" in header or "make reproduce\n" in header
+
+
+def test_defaults() -> None:
+    run = resolved()
+    assert (run.model.name, run.benchmark.name, run.anchor.name) == (
+        "SmolLM2-135M-Instruct",
+        "humaneval",
+        "description",
+    )
+    assert (run.mask.name, run.profile.name, run.template) == ("per_token", "paper", "instruct")
+    assert omega.parse(run.omega) == omega.PLAIN
+    assert (run.experiment, run.results_dir) == ("adhoc", "results/adhoc")
+    assert (run.dtype, run.quantization, run.max_new_tokens, run.score, run.sandbox) == (
+        "auto",
+        "none",
+        400,
+        True,
+        "auto",
+    )
+
+
+def test_a_runs_own_values_go_before_the_models() -> None:
+    run = resolved(
+        "model=codegen_350m_mono", "quantization=none", "dtype=bfloat16", "max_new_tokens=7", "template=instruct"
+    )
+    assert (run.quantization, run.dtype, run.max_new_tokens, run.template) == ("none", "bfloat16", 7, "instruct")
+    assert resolved("model=hf", "model.path=some/Coder-1B").model.name == "Coder-1B"
+    assert resolved("experiment=quickstart", "results_dir=elsewhere").results_dir == "elsewhere"
+
+
+PAPER = {
+    "codegen_350m_mono": ("Salesforce/codegen-350M-mono", "base", "completion", " ", 50256, 512),
+    "codellama_7b": ("codellama/CodeLlama-7b-hf", "base", "completion", "<unk>", 2, 512),
+    "deepseek_coder_1_3b": ("deepseek-ai/deepseek-coder-1.3b-instruct", "chat", "deepseek_coder", "<pad>", 32021, 1024),
+    "deepseek_coder_6_7b": ("deepseek-ai/deepseek-coder-6.7b-instruct", "chat", "deepseek_coder", "<pad>", 32021, 1024),
+    "deepseek_coder_33b": ("deepseek-ai/deepseek-coder-33b-instruct", "chat", "deepseek_coder", "<pad>", 32021, 1024),
+}
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_the_papers_checkpoints(name: str) -> None:
+    run = resolved(f"model={name}")
+    model = run.model
+    (eos,) = model.eos_token_ids
+    assert (model.path, model.kind, run.template, model.mask_token, eos, run.max_new_tokens) == PAPER[name]
+    assert (run.quantization, run.dtype, model.device_map) == ("int8", "float16", "auto")
+    assert model.memory_gib is not None
+
+
+def test_families_share_their_data() -> None:
+    for family, n_tasks in (("humaneval", 164), ("mbpp", 378)):
+        base, plus = resolved(f"benchmark={family}").benchmark, resolved(f"benchmark={family}_plus").benchmark
+        assert (base.plus, plus.plus) == (False, True)
+        assert (base.family, base.version, base.md5, base.n_tasks) == (plus.family, plus.version, plus.md5, n_tasks)
+
+
+def test_load_benchmark_config() -> None:
+    assert config.load_benchmark_config("mbpp_plus") == resolved("benchmark=mbpp_plus").benchmark
+    with pytest.raises(SpaError, match="benchmark=nope is unknown; choose one of: custom, humaneval, "):
+        config.load_benchmark_config("nope")
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["model=hf"], "model.path is missing"),
+        (["benchmark=custom"], "benchmark.path is missing"),
+        (["model=codellama_7b", "dtype=float32"], "int8 computes in float16, not dtype=float32"),
+        (["model=codellama_7b", "dtype=bfloat16"], "int8 computes in float16, not dtype=bfloat16"),
+        (["model=hf", "model.path=a/b", "quantization=int8", "dtype=bfloat16"], "int8 computes in float16"),
+        (["quantization=int8"], "quantization=int8 does not apply to a GGUF file"),
+        (["model=hf", "model.path=a", "model.gguf_file=b.gguf", "quantization=nf4"], "does not apply to a GGUF file"),
+        (["template=nope"], "template=nope is unknown; choose one of: completion, deepseek_coder, instruct"),
+        (["dtype=float64"], "dtype=float64 is unknown"),
+        (["quantization=int4"], "quantization=int4 is unknown"),
+        (["sandbox=docker"], "sandbox=docker is unknown; choose one of: auto, bubblewrap, none"),
+        (["mask.name=nope"], "mask=nope is unknown"),
+        (["model.kind=nope"], "model.kind=nope is unknown"),
+        (["benchmark.family=nope"], "benchmark.family=nope is unknown"),
+        (["limit=0"], "limit=0 must be at least 1"),
+        (["batch_size=0"], "batch_size=0 must be at least 1"),
+        (["max_new_tokens=0"], "max_new_tokens=0 must be at least 1"),
+        (["max_total_tokens=-1"], "max_total_tokens=-1 must be at least 1"),
+        (["omega=nan"], "omega=nan must be finite"),
+        (["omega=[0,inf]"], "must be finite"),
+        (["omega=0.5..0"], "omega=0.5..0 is an empty or reversed interval"),
+        (["omega=[]"], r"omega=\[\] is an empty set"),
+        (["omega=much"], "omega=much is not a number"),
+    ],
+    ids=lambda value: ",".join(value) if isinstance(value, list) else "",
+)
+def test_mistakes_give_one_line(overrides: list[str], message: str) -> None:
+    with pytest.raises(SpaError, match=message) as error:
+        resolved(*overrides)
+    assert "\n" not in str(error.value)
+
+
+# The generation key
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+IDENTITIES = st.dictionaries(st.text(min_size=1), JSON, min_size=1, max_size=6)
+
+
+@given(IDENTITIES, st.randoms())
+def test_key_ignores_the_order_of_fields(identity: dict[str, Any], random: Any) -> None:
+    items = list(identity.items())
+    random.shuffle(items)
+    assert config.generation_key(dict(items)) == config.generation_key(identity)
+
+
+@given(IDENTITIES, st.data())
+def test_key_changes_with_any_field(identity: dict[str, Any], data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(sorted(identity)))
+    changed = {**identity, name: data.draw(JSON)}
+    same = json.dumps(changed, sort_keys=True) == json.dumps(identity, sort_keys=True)
+    assert (config.generation_key(changed) == config.generation_key(identity)) == same
+    without = {other: value for other, value in identity.items() if other != name}
+    assert config.generation_key(without) != config.generation_key(identity)
+
+
+def test_key_covers_the_method_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = config.generation_key({"a": 1})
+    monkeypatch.setattr(config, "METHOD_VERSION", config.METHOD_VERSION + 1)
+    assert config.generation_key({"a": 1}) != before
+    assert len(before) == 12
+
+
+@pytest.fixture
+def cell(tmp_path: Path) -> list[str]:
+    """Arguments of a cell on two tasks of our own, with a folder in the place of a checkpoint."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "weights").write_text("1")
+    write_tasks(tmp_path / "tasks.jsonl", "Return x.")
+    return [
+        "model=hf",
+        f"model.path={tmp_path}/model",
+        "model.mask_token='<unk>'",
+        "benchmark=custom",
+        f"benchmark.path={tmp_path}/tasks.jsonl",
+        "omega=0.2",
+        f"results_dir={tmp_path}/results",
+    ]
+
+
+def write_tasks(path: Path, description: str) -> None:
+    rows = [
+        {
+            "task_id": f"Own/{number}",
+            "prompt": f'def f{number}(x):\n    """ {description}\n    >>> f(1)\n    1\n    """\n',
+            "entry_point": f"f{number}",
+            "canonical_solution": "    return x\n",
+            "base_input": [[1]],
+            "plus_input": [[2]],
+        }
+        for number in range(2)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def key(arguments: list[str], *changes: str) -> str:
+    """The name of the run that these arguments and changes lead to; nothing is written for it."""
+    plan = generation.plan(resolved(*arguments, *changes))
+    assert not plan.run.folder.exists()
+    return plan.run.key
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "omega=0.3",
+        "omega=[0.2,0.3]",
+        "omega=0.1..0.2",
+        "anchor=examples",
+        "mask=collapsed",
+        "mask.token='<pad>'",
+        "template=completion",
+        "model.kind=base",
+        "model.eos_token_ids=[7]",
+        "max_new_tokens=5",
+        "max_total_tokens=500",
+        "dtype=bfloat16",
+        "quantization=nf4",
+        "strict=true",
+        "profile.name=other",
+    ],
+)
+def test_key_covers(cell: list[str], change: str) -> None:
+    assert key(cell, change) != key(cell)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "omega=[0.2]",
+        "batch_size=3",
+        "limit=1",
+        "task_ids=[Own/1]",
+        "benchmark.plus=true",
+        "score=false",
+        "sandbox=none",
+        "experiment=smollm2_humaneval",
+        "model.name=Other",
+        "model.memory_gib=3",
+        "model.device_map=auto",
+        "dtype=auto",
+    ],
+)
+def test_key_does_not_cover(cell: list[str], change: str) -> None:
+    arguments = [*cell, "max_new_tokens=400"]
+    assert key(arguments, change) == key(arguments)
+
+
+def test_key_covers_content_and_no_file_names(cell: list[str], tmp_path: Path) -> None:
+    before = key(cell)
+    write_tasks(tmp_path / "renamed.jsonl", "Return x.")
+    assert key(cell, f"benchmark.path={tmp_path}/renamed.jsonl", f"results_dir={tmp_path}/elsewhere") == before
+    write_tasks(tmp_path / "renamed.jsonl", "Return y.")
+    assert key(cell, f"benchmark.path={tmp_path}/renamed.jsonl") != before
+    (tmp_path / "model" / "weights").write_text("2")
+    assert key(cell) != before
+
+
+def test_anchor_and_mask_are_no_part_of_a_plain_run(cell: list[str]) -> None:
+    plain = key(cell, "omega=0")
+    assert plain != key(cell)
+    for change in ("anchor=examples", "anchor=none", "mask=collapsed", "mask.token='<pad>'", "omega=-0.0"):
+        assert key(cell, "omega=0", change) == plain
