@@ -215,6 +215,23 @@ def record_rows(model: Any, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return rows
 
 
+def test_what_prompts_share_is_read_once(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    common = list(range(40, 60))
+    pairs = [([*common, task, 9, 9, 9], [*common, task, MASK, MASK, 9]) for task in (10, 11, 12)]
+    expected = outcome(decode(model, Values((0.5,)), pairs, batch_size=1, strict=True))
+    shapes: list[tuple[int, ...]] = []
+    forward = model.forward
+
+    def recording(*args: Any, **kwargs: Any) -> Any:
+        shapes.append(tuple(kwargs["input_ids"].shape))
+        return forward(*args, **kwargs)
+
+    monkeypatch.setattr(model, "forward", recording)
+    assert outcome(decode(model, Values((0.5,)), pairs)) == expected
+    # the common beginning, the rest of the originals, the masked ones from the first mask token on
+    assert shapes[:3] == [(1, 20), (3, 4), (3, 3)]
+
+
 def test_lanes_in_flight_never_exceed_the_batch(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = record_rows(model, monkeypatch)
     decode(model, Interval(-1.0, 2.0), prompts("per_token"), batch_size=3)

@@ -77,17 +77,17 @@ class RowLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         for states in (self.keys, self.values):
             states[targets, :, :width] = states[sources, :, :width]
 
-    def save_row(self, row: int, width: int) -> tuple[Tensor, Tensor]:
+    def save_row(self, row: int, width: int, device: str | None) -> tuple[Tensor, Tensor]:
         assert self.keys is not None
         assert self.values is not None
         keys, values = self.keys[row, :, :width], self.values[row, :, :width]
-        return keys.to("cpu", copy=True), values.to("cpu", copy=True)
+        return keys.to(device, copy=True), values.to(device, copy=True)
 
-    def load_row(self, row: int, saved: tuple[Tensor, Tensor]) -> None:
+    def load_rows(self, first_row: int, last_row: int, saved: tuple[Tensor, Tensor]) -> None:
         assert self.keys is not None
         assert self.values is not None
         for states, kept in zip((self.keys, self.values), saved, strict=True):
-            states[row, :, : kept.shape[1]] = kept.to(states.device)
+            states[first_row:last_row, :, : kept.shape[1]] = kept.to(states.device)
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         return self.storage.window.width, 0
@@ -123,11 +123,11 @@ class RowCache(Cache):
             for layer in self.row_layers:
                 layer.copy_rows(sources, targets, width)
 
-    def save_row(self, row: int, width: int) -> SavedRow:
-        """Copy the first `width` slots of a row to host memory."""
-        return [layer.save_row(row, width) for layer in self.row_layers]
+    def save_row(self, row: int, width: int, device: str | None = None) -> SavedRow:
+        """Copy the first `width` slots of a row out of the cache, to `device` or where they are."""
+        return [layer.save_row(row, width, device) for layer in self.row_layers]
 
-    def load_row(self, row: int, saved: SavedRow) -> None:
-        """Write a saved row back; the room for it must have been reserved."""
+    def load_rows(self, first_row: int, last_row: int, saved: SavedRow) -> None:
+        """Write a saved row to each of the rows first_row..last_row-1; their room must have been reserved."""
         for layer, states in zip(self.row_layers, saved, strict=True):
-            layer.load_row(row, states)
+            layer.load_rows(first_row, last_row, states)

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -37,6 +38,11 @@ class Request:
     omegas: OmegaSet
     stop: StopRule
     max_new_tokens: int
+
+    @cached_property
+    def is_anchored(self) -> bool:
+        """Whether the two prompts differ; otherwise every omega gives the plain text."""
+        return tuple(self.original_ids) != tuple(self.masked_ids)
 
 
 @dataclass(frozen=True)
@@ -71,8 +77,9 @@ class Lane:
     @property
     def prompts(self) -> list[Sequence[int]]:
         """The branches' prompts: the original alone where no omega of the lane needs the masked one."""
-        original, masked = self.request.original_ids, self.request.masked_ids
-        return [original] if self.omegas == PLAIN or tuple(original) == tuple(masked) else [original, masked]
+        request = self.request
+        alone = self.omegas == PLAIN or not request.is_anchored
+        return [request.original_ids] if alone else [request.original_ids, request.masked_ids]
 
     @property
     def widths(self) -> list[int]:
@@ -81,6 +88,8 @@ class Lane:
 
     def split(self, choices: Sequence[formula.Choice]) -> list["Lane"]:
         """One child per part of the omegas, sharing this lane's rows until they are laid out anew."""
+        if len(choices) == 1:
+            return [self]
         seconds = self.seconds / len(choices)
         return [replace(self, omegas=omegas, tokens=[*self.tokens], seconds=seconds) for _, omegas in choices]
 
@@ -124,6 +133,7 @@ class Engine:
         self.parked: list[Lane] = []
         self.lanes: list[Lane] = []
         self._new_cache()
+        self.common: int | None = None
         while self.waiting or self.parked or self.lanes:
             try:
                 yield from self._advance()
@@ -131,6 +141,11 @@ class Engine:
                 if not _out_of_memory(error):
                     raise
                 self._halve()
+
+    @property
+    def n_rows(self) -> int:
+        """Cache rows of the lanes in flight: 0..n_rows-1."""
+        return sum(len(lane.rows) for lane in self.lanes)
 
     def _lane(self, request: Request) -> Lane:
         stream = TextStream.after(request.original_ids, self.detokenize)
@@ -170,34 +185,61 @@ class Engine:
         """Let parked lanes take the free places, ahead of tasks that have not begun."""
         while self.parked and len(self.lanes) < self.batch_size:
             lane = self.parked.pop()
-            first_row = sum(len(other.rows) for other in self.lanes)
-            self.cache.reserve(first_row + len(lane.saved), max(lane.widths))
-            lane.rows = [first_row + branch for branch in range(len(lane.saved))]
+            lane.rows = [self.n_rows + branch for branch in range(len(lane.saved))]
+            self.cache.reserve(lane.rows[-1] + 1, max(lane.widths))
             for row, saved in zip(lane.rows, lane.saved, strict=True):
-                self.cache.load_row(row, saved)
+                self.cache.load_rows(row, row + 1, saved)
             lane.saved = []
             self.lanes.append(lane)
 
     def _join(self, lanes: list[Lane]) -> Tensor:
-        """Read the lanes' prefixes into new rows; logits of these rows, [B, V].
+        """Read the lanes' prefixes into new rows, first all original ones, then the masked; their logits, [B, V].
 
-        A prefix is longer than its prompt only after an out-of-memory error.
+        What all prompts begin with is read once for all of them, and a masked prompt only from where it departs from
+        its original. A prefix is longer than its prompt only after an out-of-memory error.
         """
-        first_row = sum(len(lane.rows) for lane in self.lanes)
-        sequences: list[Sequence[int]] = []
-        for lane in lanes:
-            lane.rows = []
-            for prompt in lane.prompts:
-                lane.rows.append(first_row + len(sequences))
-                sequences.append([*prompt, *lane.tokens])
+        if self.common is None:
+            self._read_common(lanes)
+        first_row = self.n_rows
+        originals = [[*lane.prompts[0], *lane.tokens] for lane in lanes]
+        second_row = first_row + len(lanes)
+        anchored = [(number, lane) for number, lane in enumerate(lanes) if len(lane.prompts) > 1]
+        for row, lane in enumerate(lanes, first_row):
+            lane.rows = [row]
+        for row, (_, lane) in enumerate(anchored, second_row):
+            lane.rows.append(row)
+        self.cache.reserve(second_row + len(anchored), max(map(len, originals)))
+        if self.common_row:
+            self.cache.load_rows(first_row, second_row, self.common_row)
+        logits = [self._read(first_row, originals, [min(self.common or 0, len(ids) - 1) for ids in originals])]
+        if anchored:
+            maskeds = [[*lane.prompts[1], *lane.tokens] for _, lane in anchored]
+            starts = [common_prefix([originals[n], ids]) for (n, _), ids in zip(anchored, maskeds, strict=True)]
+            starts = [min(start, len(ids) - 1) for start, ids in zip(starts, maskeds, strict=True)]
+            if max(starts) > 0:
+                sources = [first_row + number for number, _ in anchored]
+                self.cache.copy_rows(sources, list(range(second_row, second_row + len(anchored))), max(starts))
+            logits.append(self._read(second_row, maskeds, starts))
+        return torch.cat(logits)
+
+    def _read(self, first_row: int, sequences: list[list[int]], starts: list[int]) -> Tensor:
         if self.strict:
-            rows = [forward.prefill(self.model, self.cache, first_row + i, [s]) for i, s in enumerate(sequences)]
-            return torch.cat(rows)
-        return forward.prefill(self.model, self.cache, first_row, sequences)
+            singles = enumerate(zip(sequences, starts, strict=True), first_row)
+            return torch.cat([forward.prefill(self.model, self.cache, row, [ids], [at]) for row, (ids, at) in singles])
+        return forward.prefill(self.model, self.cache, first_row, sequences, starts)
+
+    def _read_common(self, lanes: list[Lane]) -> None:
+        """Read what the prompts of all tasks begin with, and keep it. The cache is empty still."""
+        prompts = [lane.request.original_ids for lane in [*lanes, *self.waiting]]
+        self.common = common_prefix(prompts) if len(prompts) > 1 else 0
+        self.common_row: SavedRow | None = None
+        if self.common:
+            forward.prefill(self.model, self.cache, 0, [list(prompts[0][: self.common])], [0])
+            self.common_row = self.cache.save_row(0, self.common)
 
     def _step(self) -> Tensor:
         """Feed every lane its last token; logits of all rows, [B, V]."""
-        n_rows = sum(len(lane.rows) for lane in self.lanes)
+        n_rows = self.n_rows
         tokens, positions = [0] * n_rows, [0] * n_rows
         for lane in self.lanes:
             for row, prompt in zip(lane.rows, lane.prompts, strict=True):
@@ -230,7 +272,7 @@ class Engine:
         self.lanes, surplus = lanes[: self.batch_size], lanes[self.batch_size :]
         for lane in surplus:
             branches = zip(lane.rows, lane.widths, strict=False)
-            lane.saved = [self.cache.save_row(row, width) for row, width in branches]
+            lane.saved = [self.cache.save_row(row, width, "cpu") for row, width in branches]
             lane.rows = []
         self.parked += surplus
         claims = [(lane, lane.rows[: len(lane.prompts)]) for lane in self.lanes]
@@ -284,6 +326,16 @@ class Engine:
         self._new_cache()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+def common_prefix(sequences: Sequence[Sequence[int]]) -> int:
+    """How many tokens all sequences begin with."""
+    length = 0
+    for tokens in zip(*sequences, strict=False):
+        if len(set(tokens)) > 1:
+            break
+        length += 1
+    return length
 
 
 def _out_of_memory(error: BaseException) -> bool:

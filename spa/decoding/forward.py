@@ -12,32 +12,42 @@ from torch import Tensor
 from spa.decoding.cache import RowCache, Window
 
 
-def prefill(model: Any, cache: RowCache, first_row: int, sequences: Sequence[Sequence[int]]) -> Tensor:
-    """Read whole sequences into rows first_row, first_row+1, ...; returns the logits after each, [B, V].
+def prefill(
+    model: Any, cache: RowCache, first_row: int, sequences: Sequence[Sequence[int]], starts: Sequence[int]
+) -> Tensor:
+    """Read sequences into rows first_row, first_row+1, ..., each from its start on; logits after each, [B, V].
 
-    The batch is right-aligned so that every last token stands in the last column. The filler in front of a shorter
-    sequence is written behind its end, where it is invisible until the row's own tokens overwrite it.
+    What lies before a start must be in the cache already. The batch is right-aligned so that every last token stands in
+    the last column. The filler in front of a shorter stretch is written behind the sequence's end, where it is
+    invisible until the row's own tokens overwrite it.
     """
     lengths = torch.tensor([len(sequence) for sequence in sequences])
-    width = int(lengths.max())
-    tokens = torch.tensor([[sequence[0]] * (width - len(sequence)) + list(sequence) for sequence in sequences])
-    column = torch.arange(width)[None, :]
-    filler = (width - lengths)[:, None]
-    slots = torch.where(column >= filler, column - filler, lengths[:, None] + column)
-    cache.reserve(first_row + len(sequences), width)
-    return _forward(model, cache, tokens, slots, first_row, width)
+    fresh = lengths - torch.tensor(starts)
+    columns = int(fresh.max())
+    column = torch.arange(columns)[None, :]
+    is_filler = column < columns - fresh[:, None]
+    slots = torch.where(is_filler, lengths[:, None] + column, lengths[:, None] - columns + column)
+    tokens = torch.zeros_like(slots)
+    for row, (sequence, start) in enumerate(zip(sequences, starts, strict=True)):
+        tokens[row, columns - len(sequence) + start :] = torch.tensor(sequence[start:])
+    cache.reserve(first_row + len(sequences), int(slots.max()) + 1)
+    # Filler may lie beyond the model's last position.
+    return _forward(model, cache, tokens, slots, slots.masked_fill(is_filler, 0), first_row, int(lengths.max()))
 
 
 def step(model: Any, cache: RowCache, first_row: int, tokens: Sequence[int], positions: Sequence[int]) -> Tensor:
     """Feed one token to each of the rows first_row, ... at its position; returns the logits after it, [B, V]."""
     width = max(positions) + 1
     cache.reserve(first_row + len(tokens), width)
-    return _forward(model, cache, torch.tensor(tokens)[:, None], torch.tensor(positions)[:, None], first_row, width)
+    slots = torch.tensor(positions)[:, None]
+    return _forward(model, cache, torch.tensor(tokens)[:, None], slots, slots, first_row, width)
 
 
-def _forward(model: Any, cache: RowCache, tokens: Tensor, slots: Tensor, first_row: int, width: int) -> Tensor:
+def _forward(
+    model: Any, cache: RowCache, tokens: Tensor, slots: Tensor, positions: Tensor, first_row: int, width: int
+) -> Tensor:
     device = model.device
-    tokens, slots = tokens.to(device), slots.to(device)
+    tokens, slots, positions = tokens.to(device), slots.to(device), positions.to(device)
     hidden = torch.arange(width, device=device)[None, None, None, :] > slots[:, None, :, None]  # [B, 1, S, W]
     # Additive, because eager attention (CodeGen) adds its mask and SDPA takes either kind.
     mask = torch.zeros(hidden.shape, dtype=model.dtype, device=device)
@@ -45,7 +55,7 @@ def _forward(model: Any, cache: RowCache, tokens: Tensor, slots: Tensor, first_r
     cache.window = Window(first_row, slots, width)
     output = model(
         input_ids=tokens,
-        position_ids=slots,
+        position_ids=positions,
         attention_mask=mask,
         past_key_values=cache,
         use_cache=True,
