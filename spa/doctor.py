@@ -9,8 +9,9 @@ from spa import benchmarks
 from spa.benchmarks import Benchmark
 from spa.config import load_benchmark_config
 from spa.errors import SpaError
+from spa.provenance import usable_cores
 from spa.sandbox import resolve, self_test
-from spa.scoring import corrections, score, usable_cores
+from spa.scoring import corrections, score
 
 PACKAGES = ("evalplus", "numpy", "datasets", "torch", "transformers", "bitsandbytes")
 BENCHMARKS = ("humaneval", "humaneval_plus", "mbpp", "mbpp_plus")

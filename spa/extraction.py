@@ -17,7 +17,8 @@ def solution(problem: Problem, completion: str, kind: str) -> str:
         return problem.prompt + completion
     code = first_block(completion)
     missing = missing_definitions(problem, code)
-    return "\n\n".join([*missing, code]) if missing else code
+    head, body = split_future_imports(code)
+    return "\n\n".join([*head, *missing, body]) if missing else code
 
 
 def first_block(text: str) -> str:
@@ -58,6 +59,13 @@ def missing_definitions(problem: Problem, code: str) -> list[str]:
         if names and problem.entry_point not in names and not names <= bound:
             missing.append(ast.get_source_segment(problem.prompt, statement) or "")
     return missing
+
+
+def split_future_imports(code: str) -> tuple[list[str], str]:
+    """What has to stay in front: everything up to the last `from __future__` import, if there is one; and the rest."""
+    lines = code.split("\n")
+    last = max((number for number, line in enumerate(lines, 1) if line.startswith("from __future__ ")), default=0)
+    return (["\n".join(lines[:last])] if last else []), "\n".join(lines[last:])
 
 
 def _bound_names(statements: list[ast.stmt]) -> set[str]:

@@ -123,9 +123,16 @@ def load(checkpoint: Checkpoint, config: ModelConfig, tokenizer: Any, dtype: str
         )
         architecture: Any = AutoModelForCausalLM._model_mapping[type(model_config)]
         attention = "sdpa" if architecture._supports_sdpa else "eager"
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            checkpoint.location, config=model_config, attn_implementation=attention, **arguments
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            checkpoint.location,
+            config=model_config,
+            attn_implementation=attention,
+            output_loading_info=True,
+            **arguments,
         )
+    model, loading = loaded
+    if loading["missing_keys"]:  # transformers would fill them with random numbers
+        raise SpaError(f"{checkpoint.location} lacks weights ({', '.join(sorted(loading['missing_keys'])[:3])}, ...)")
     if "device_map" not in arguments:
         model = model.to(device)
     model.eval()

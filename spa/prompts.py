@@ -120,16 +120,15 @@ def encode(tokenizer: Any, text: str) -> tuple[list[int], list[Span]]:
 
 
 def overlapping(offsets: Sequence[Span], spans: Sequence[Span]) -> list[int]:
-    """Positions of the tokens that overlap a span: from the first such token to the last, gaps included.
+    """Positions of the tokens that overlap a span.
 
-    The gaps matter: byte-level tokenizers trim offsets, so a token of blanks inside a span has an empty range.
+    An empty range inside a span counts: byte-level tokenizers trim offsets, and a token of blanks keeps nothing.
     """
-    positions: set[int] = set()
-    for start, end in spans:
-        inside = [i for i, (first, last) in enumerate(offsets) if first < end and last > start]
-        if inside:
-            positions.update(range(inside[0], inside[-1] + 1))
-    return sorted(positions)
+    return [
+        position
+        for position, (first, last) in enumerate(offsets)
+        if any(first < end and last > start for start, end in spans)
+    ]
 
 
 def replace_spans(text: str, spans: Sequence[Span], replacement: str) -> str:

@@ -13,13 +13,19 @@ PACKAGES = ("spa", "torch", "transformers", "tokenizers", "bitsandbytes", "evalp
 
 
 def environment() -> dict[str, Any]:
-    """Command, package versions, git state and host, as JSON. No environment variable is read."""
+    """Command, package versions, git state and host, as JSON."""
     return {
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "versions": {"python": platform.python_version(), **_versions()},
         "git": git_state(Path(__file__).resolve().parent),
-        "hardware": {"machine": platform.machine(), "cpus": len(os.sched_getaffinity(0)), "system": platform.system()},
+        "hardware": {"machine": platform.machine(), "cpus": usable_cores(), "system": platform.system()},
     }
+
+
+def usable_cores() -> int:
+    """Cores that this process, or its Slurm job, may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, int(os.environ.get("SLURM_CPUS_PER_TASK", cores)))
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:

@@ -28,6 +28,7 @@ from tqdm import tqdm
 
 from spa.benchmarks import Benchmark
 from spa.errors import SpaError
+from spa.provenance import usable_cores
 from spa.records import Problem, Score
 from spa.sandbox import Lost, exchange, python, resolve
 from spa.store import Run, solution_sha, write_atomically
@@ -173,12 +174,6 @@ def check_tasks(task_ids: Iterable[str], benchmark: Benchmark) -> None:
         raise SpaError(
             f"{benchmark.name} has no task {_names(unknown, benchmark)}; remove them or name their benchmark"
         )
-
-
-def usable_cores() -> int:
-    """Cores that this job may use: more workers than that make right answers time out."""
-    cores = len(os.sched_getaffinity(0))
-    return min(cores, int(os.environ.get("SLURM_CPUS_PER_TASK", cores)))
 
 
 def reason(solution: str, entry_point: str, base_status: str, plus_status: str | None) -> str:

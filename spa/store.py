@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -113,6 +113,16 @@ class Run:
             yield
         finally:
             lock.release()
+            self._forget_if_empty()
+
+    def _forget_if_empty(self) -> None:
+        """A run that failed before it wrote anything leaves no folder behind."""
+        lock = self.folder / ".lock"
+        if set(self.folder.iterdir()) <= {lock}:
+            lock.unlink(missing_ok=True)
+            with suppress(OSError):  # a parent that holds something else stays
+                for folder in (self.folder, *self.folder.parents[:2]):
+                    folder.rmdir()
 
 
 @dataclass(frozen=True)

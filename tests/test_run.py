@@ -93,7 +93,7 @@ def test_mask_token_that_the_tokenizer_lacks(
     overrides = ["model=hf", f"model.path={tiny_llama}", "omega=1", "limit=1", "results_dir=made"]
     assert command(*overrides, "mask.token='[MASK]'") == 2
     assert "mask token '[MASK]' is not a token of this tokenizer" in capfd.readouterr().err
-    assert not list(tmp_path.glob("made/runs/*/samples.jsonl"))
+    assert not (tmp_path / "made").exists()
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from spa import doctor, scoring
+from spa import doctor, provenance, scoring
 from spa.benchmarks import Benchmark
 from spa.errors import SpaError
 from spa.records import Generation, Score
@@ -419,9 +419,9 @@ def test_damaged_expected_outputs_are_no_verdict(humaneval: Benchmark, cache: Pa
 
 def test_workers_keep_to_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
-    assert scoring.usable_cores() == 8
+    assert provenance.usable_cores() == 8
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "3")
-    assert scoring.usable_cores() == 3
+    assert provenance.usable_cores() == 3
 
 
 # Samples files and commands.
