@@ -26,6 +26,7 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 QUANTIZATIONS = ("none", "int8", "nf4")
 KINDS = ("chat", "base")
 FAMILIES = ("humaneval", "mbpp")
+COUNTS = ("max_new_tokens", "max_total_tokens", "max_lanes_per_task", "max_lane_steps", "limit")
 MASKS = ("per_token", "collapsed")
 SANDBOXES = ("auto", "bubblewrap", "none")
 
@@ -96,9 +97,11 @@ class RunConfig:
     template: str = "auto"  # "auto": the model's
     limit: int | None = None  # the first N tasks
     task_ids: list[str] | None = None
-    batch_size: int = 16  # lanes in flight; an SPA lane takes two rows of the model's batch
+    batch_size: Any = 16  # lanes in flight, or "auto"; an SPA lane takes two rows of the model's batch
     max_new_tokens: int | None = None  # None: the model's
     max_total_tokens: int | None = None  # prompt and output together
+    max_lanes_per_task: int | None = None  # texts that a task's omegas may split into; the rest is given up, and named
+    max_lane_steps: int | None = None  # likewise: decoding steps of a task, summed over its lanes
     dtype: str = "auto"  # "auto": the model's
     quantization: str = "auto"  # "auto": the model's
     strict: bool = False  # one row per forward pass: exact with int8, slow
@@ -137,10 +140,12 @@ def resolve(config: DictConfig) -> RunConfig:
     _check_choice("quantization", run.quantization, QUANTIZATIONS)
     _check_choice("sandbox", run.sandbox, SANDBOXES)
     _check_choice("template", run.template, [path.stem for path in sorted((CONF / "templates").glob("*.yaml"))])
-    for name in ("batch_size", "max_new_tokens", "max_total_tokens", "limit"):
+    for name in COUNTS:
         value = getattr(run, name)
         if value is not None and value < 1:
             raise SpaError(f"{name}={value} must be at least 1")
+    if run.batch_size != "auto" and not (isinstance(run.batch_size, int) and run.batch_size >= 1):
+        raise SpaError(f"batch_size={run.batch_size} must be a number of at least 1, or auto")
     if run.quantization == "int8" and run.dtype not in ("auto", "float16"):
         raise SpaError(f"quantization=int8 computes in float16, not dtype={run.dtype}; drop dtype or quantization")
     if run.quantization != "none" and (run.model.gguf_file or run.model.path.endswith(".gguf")):

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from spa import anchors, benchmarks, models, omega, prompts, provenance
 from spa.benchmarks import Benchmark
 from spa.config import RunConfig, generation_key
-from spa.decoding.engine import Decoded, Engine, Request
+from spa.decoding.engine import Budget, Decoded, Engine, Request
 from spa.decoding.stopping import ClosedBlock, StopRule, TopLevelLine
 from spa.errors import SpaError
 from spa.extraction import solution
@@ -69,6 +69,7 @@ def plan(config: RunConfig) -> Plan:
         "profile": config.profile.name,
         "max_new_tokens": config.max_new_tokens,
         "max_total_tokens": config.max_total_tokens,
+        "budget": [config.max_lanes_per_task, config.max_lane_steps],
         "dtype": dtype,
         "quantization": config.quantization,
         "strict": config.strict,
@@ -91,6 +92,7 @@ def generate(plan: Plan) -> None:
     """Decode what is missing and append each text as soon as it is finished. The caller holds the run's lock."""
     if plan.run.manifest().get("key", plan.run.key) != plan.run.key:
         raise SpaError(f"{plan.run.folder} holds the run {plan.run.manifest()['key']}; give another results_dir")
+    config = plan.config
     done: dict[str, list[tuple[float, float]]] = {}
     for sample in plan.run.samples():
         done.setdefault(sample.task_id, []).append((sample.omega_lo, sample.omega_hi))
@@ -101,22 +103,27 @@ def generate(plan: Plan) -> None:
         return
     tokenizer = models.load_tokenizer(plan.checkpoint)
     pairs = render_all(plan, tokenizer, missing)
-    loaded = models.load(plan.checkpoint, plan.config.model, tokenizer, plan.dtype, plan.config.quantization)
+    loaded = models.load(plan.checkpoint, config.model, tokenizer, plan.dtype, config.quantization)
     requests = [
         Request(
             task_id=problem.task_id,
             original_ids=pair.original_ids,
             masked_ids=pair.masked_ids,
             omegas=part,
-            stop=stop_rule(plan.config.model.kind, problem.family),
-            max_new_tokens=room(plan.config, pair, loaded.context_length),
+            stop=stop_rule(config.model.kind, problem.family),
+            max_new_tokens=room(config, pair, loaded.context_length),
         )
         for problem, pair in zip(missing, pairs, strict=True)
         for part in todo[problem.task_id]
     ]
     _write_manifest(plan, loaded, "running", [])
     engine = Engine(
-        loaded.model, loaded.eos_ids, _detokenizer(tokenizer), plan.config.batch_size, strict=plan.config.strict
+        loaded.model,
+        loaded.eos_ids,
+        _detokenizer(tokenizer),
+        batch_size=_batch_size(config, loaded, requests),
+        strict=config.strict,
+        budget=Budget(config.max_lanes_per_task, config.max_lane_steps),
     )
     by_task = {problem.task_id: (problem, pair) for problem, pair in zip(missing, pairs, strict=True)}
     finished = len(plan.problems) - sum(omega.share(r.omegas, plan.omegas) for r in requests)
@@ -124,11 +131,20 @@ def generate(plan: Plan) -> None:
     with tqdm(total=len(plan.problems), initial=finished, desc=_label(plan), bar_format=bar_format) as bar:
         for decoded in engine.decode(requests):
             problem, pair = by_task[decoded.task_id]
-            plan.run.append_samples(to_generations(problem, pair, decoded, plan.config.model.kind))
+            plan.run.append_samples(to_generations(problem, pair, decoded, config.model.kind))
             bar.update(omega.share(decoded.omegas, plan.omegas))
     _put_in_order(plan)
     halved = [f"out of memory at {lanes} lanes; went on with {lanes // 2}" for lanes in engine.halvings]
     _write_manifest(plan, loaded, "complete", halved)
+
+
+def _batch_size(config: RunConfig, loaded: models.LoadedModel, requests: Sequence[Request]) -> int:
+    if config.batch_size != "auto":
+        return int(config.batch_size)
+    longest = max(max(len(r.original_ids), len(r.masked_ids)) + r.max_new_tokens for r in requests)
+    lanes = models.fitting_lanes(loaded, longest)
+    log.info("batch_size=auto: %d lanes of up to %d tokens", lanes, longest)
+    return lanes
 
 
 def render_all(plan: Plan, tokenizer: Any, problems: Sequence[Problem]) -> list[PromptPair]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 from huggingface_hub import HfApi, try_to_load_from_cache
 from huggingface_hub.errors import (
@@ -41,6 +42,9 @@ from spa.errors import SpaError
 _BROKEN = (OSError, ValueError, KeyError, TypeError, RuntimeError, StrictDataclassError, SafetensorError, struct.error)
 
 HASHED_WHOLE = 256 * 2**20  # a local folder's larger files are known by name, size and their first and last MiB
+
+
+MOST_LANES = 64  # beyond this a CPU gains nothing and a GPU little
 
 
 @dataclass(frozen=True)
@@ -146,6 +150,17 @@ def load(checkpoint: Checkpoint, config: ModelConfig, tokenizer: Any, dtype: str
         attention=attention,
         device=torch.cuda.get_device_name() if device == "cuda" else "cpu",
     )
+
+
+def fitting_lanes(loaded: LoadedModel, tokens: int) -> int:
+    """Lanes of two rows of `tokens` tokens whose cache and logits fill half of the memory that is free now."""
+    config = loaded.model.config
+    heads = config.num_attention_heads
+    head_size = getattr(config, "head_dim", None) or config.hidden_size // heads
+    states = 2 * config.num_hidden_layers * (getattr(config, "num_key_value_heads", None) or heads) * head_size
+    row = tokens * states * loaded.model.dtype.itemsize + config.vocab_size * 5 * 8  # logits and lines in float64
+    free = torch.cuda.mem_get_info()[0] if loaded.model.device.type == "cuda" else psutil.virtual_memory().available
+    return max(1, min(MOST_LANES, int(free / 2 / (2 * row))))
 
 
 def reference(

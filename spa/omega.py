@@ -68,11 +68,14 @@ def to_json(omegas: OmegaSet) -> Any:
     return list(omegas.values) if isinstance(omegas, Values) else {"lo": omegas.lo, "hi": omegas.hi}
 
 
+def size(omegas: OmegaSet) -> float:
+    """The number of values, or the length of the interval."""
+    return len(omegas.values) if isinstance(omegas, Values) else omegas.hi - omegas.lo
+
+
 def share(part: OmegaSet, whole: OmegaSet) -> float:
-    """How much of `whole` its subset `part` is, between 0 and 1: by count or by length."""
-    if isinstance(part, Values) and isinstance(whole, Values):
-        return len(part.values) / len(whole.values)
-    return (part.hi - part.lo) / (whole.hi - whole.lo)
+    """How much of `whole` its subset `part` is, between 0 and 1."""
+    return size(part) / size(whole)
 
 
 def remaining(whole: OmegaSet, done: Iterable[tuple[float, float]]) -> list[OmegaSet]:

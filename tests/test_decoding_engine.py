@@ -15,7 +15,7 @@ from transformers import GenerationConfig, LogitsProcessorList
 
 from spa import omega
 from spa.decoding.cache import RowCache
-from spa.decoding.engine import Decoded, Engine, Request
+from spa.decoding.engine import Budget, Decoded, Engine, Request
 from spa.decoding.stopping import ClosedBlock, NeverStop, StopRule, TopLevelLine
 from spa.errors import SpaError
 from spa.omega import Interval, OmegaSet, Values
@@ -282,6 +282,31 @@ def test_out_of_memory_with_one_lane_is_refused(model: Any, monkeypatch: pytest.
     monkeypatch.setattr(model, "forward", full)
     with pytest.raises(SpaError, match="out of memory with a single lane"):
         decode(model, omega.PLAIN, prompts("per_token"), batch_size=1)
+
+
+def budgeted(model: Any, budget: Budget) -> list[Decoded]:
+    """The parts of one prompt's interval, by ascending omega."""
+    engine = Engine(model, tiny.EOS, tiny.detokenize, 4, budget=budget)
+    original, masked = prompts("per_token")[0]
+    request = Request("0", original, masked, Interval(-1.0, 2.0), NeverStop(), NEW_TOKENS)
+    return sorted(engine.decode([request]), key=lambda part: part.omegas.lo)
+
+
+@pytest.mark.parametrize("budget", [Budget(lanes=3), Budget(steps=20), Budget(lanes=2, steps=35), Budget(1, 1)])
+def test_a_budget_names_what_it_gives_up(model: Any, budget: Budget) -> None:
+    full, parts = budgeted(model, Budget()), budgeted(model, budget)
+    assert len(full) > 3
+    assert parts[0].omegas.lo == -1.0
+    assert parts[-1].omegas.hi == 2.0
+    assert all(a.omegas.hi == b.omegas.lo for a, b in itertools.pairwise(parts))
+    assert any(part.finish_reason == "budget" for part in parts)
+    kept = [part for part in parts if part.finish_reason != "budget"]
+    if budget.lanes is not None:
+        assert len(kept) <= budget.lanes
+    if budget.steps is not None:
+        assert sum(len(part.completion_ids) for part in kept) <= budget.steps
+    for part in kept:
+        assert any(part.completion_ids == whole.completion_ids for whole in full)
 
 
 def test_other_errors_pass_through(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,9 +14,10 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.utils import httpx
 
+from spa import models
 from spa.config import ModelConfig
 from spa.errors import SpaError
-from spa.models import LoadedModel, identify, load, load_tokenizer, resolve_dtype
+from spa.models import LoadedModel, fitting_lanes, identify, load, load_tokenizer, resolve_dtype
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -267,3 +269,16 @@ def test_a_checkpoint_that_lacks_weights_is_refused(tmp_path: Path) -> None:
     checkpoint = identify(config)
     with pytest.raises(SpaError, match=r"lacks weights \(model\.layers\.1\.mlp\.up_proj\.weight"):
         load(checkpoint, config, load_tokenizer(checkpoint), "float32", "none")
+
+
+def test_lanes_that_fit_shrink_with_length_and_memory(tiny_llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = ModelConfig(path=str(tiny_llama))
+    checkpoint = identify(config)
+    loaded = load(checkpoint, config, load_tokenizer(checkpoint), "float32", "none")
+    memory = SimpleNamespace(available=2**22)
+    monkeypatch.setattr(models.psutil, "virtual_memory", lambda: memory)
+    # a row of 1,000 tokens: 2 (keys, values) x 3 layers x 2 heads x 8 numbers x 4 bytes each, and the logits' 260 x 40
+    assert fitting_lanes(loaded, 1000) == 2**22 // 2 // (2 * (1000 * 96 * 4 + 260 * 40))
+    assert fitting_lanes(loaded, 10) > fitting_lanes(loaded, 1000)
+    memory.available = 1
+    assert fitting_lanes(loaded, 1000) == 1

@@ -23,7 +23,7 @@ from spa.decoding import formula, forward
 from spa.decoding.cache import RowCache, SavedRow
 from spa.decoding.stopping import Detokenize, StopRule, TextStream, text_after
 from spa.errors import SpaError
-from spa.omega import PLAIN, OmegaSet
+from spa.omega import PLAIN, OmegaSet, size
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +46,22 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Budget:
+    """How much one request may cost; what it does not reach is given up, and named."""
+
+    lanes: int | None = None  # texts that its omegas may split into
+    steps: int | None = None  # decoding steps, summed over its lanes
+
+
+@dataclass
+class Spent:
+    """What one request has cost so far, shared by its lanes."""
+
+    lanes: int = 1
+    steps: int = 0
+
+
+@dataclass(frozen=True)
 class Decoded:
     """A finished text and the omegas that chose it."""
 
@@ -54,7 +70,7 @@ class Decoded:
     completion_ids: list[int]  # without the EOS
     raw: str
     completion: str  # raw up to where the stop rule cut it
-    finish_reason: str  # "eos", "stop" or "length"
+    finish_reason: str  # "eos", "stop", "length" or "budget"
     seconds: float  # share of the engine's time; the shares of all texts sum to it
     batch_rows: int  # rows of the widest batch
 
@@ -67,6 +83,7 @@ class Lane:
     omegas: OmegaSet
     stream: TextStream
     stop: StopRule
+    spent: Spent = field(default_factory=Spent)
     tokens: list[int] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)  # cache row of each branch; empty while the lane waits
     saved: list[SavedRow] = field(default_factory=list)  # the rows of a parked lane
@@ -114,13 +131,20 @@ class Engine:
     """
 
     def __init__(
-        self, model: Any, eos_ids: Iterable[int], detokenize: Detokenize, batch_size: int = 16, strict: bool = False
+        self,
+        model: Any,
+        eos_ids: Iterable[int],
+        detokenize: Detokenize,
+        batch_size: int = 16,
+        strict: bool = False,
+        budget: Budget = Budget(),
     ) -> None:
         self.model = model
         self.eos_ids = frozenset(eos_ids)
         self.detokenize = detokenize
         self.batch_size = batch_size
         self.strict = strict
+        self.budget = budget
         self.halvings: list[int] = []
 
     def decode(self, requests: Iterable[Request]) -> Iterator[Decoded]:
@@ -168,8 +192,9 @@ class Engine:
         finished: list[tuple[Lane, str]] = []
         for lane, parts in zip(lanes, choices, strict=True):
             lane.batch_rows = max(lane.batch_rows, len(logits))
-            for child, (token, _) in zip(lane.split(parts), parts, strict=True):
-                reason = child.push(token, self.eos_ids)
+            given_up = self._charge(lane, parts)
+            for number, (child, (token, _)) in enumerate(zip(lane.split(parts), parts, strict=True)):
+                reason = "budget" if number in given_up else child.push(token, self.eos_ids)
                 if reason is None:
                     continuing.append(child)
                 else:
@@ -180,6 +205,18 @@ class Engine:
         for lane in [*continuing, *ended]:
             lane.seconds += share
         return [self._decoded(lane, reason) for lane, reason in finished]
+
+    def _charge(self, lane: Lane, parts: list[formula.Choice]) -> set[int]:
+        """Count a step and its splits; the numbers of the parts that exceed the budget, the smallest parts first."""
+        lane.spent.steps += 1
+        if self.budget.steps is not None and lane.spent.steps > self.budget.steps:
+            return set(range(len(parts)))
+        lane.spent.lanes += len(parts) - 1
+        surplus = 0 if self.budget.lanes is None else lane.spent.lanes - self.budget.lanes
+        if surplus <= 0:
+            return set()
+        lane.spent.lanes -= surplus
+        return set(sorted(range(len(parts)), key=lambda number: size(parts[number][1]))[:surplus])
 
     def _unpark(self) -> None:
         """Let parked lanes take the free places, ahead of tasks that have not begun."""
