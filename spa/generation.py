@@ -252,6 +252,7 @@ def _write_manifest(plan: Plan, loaded: models.LoadedModel, status: str, warning
             "weights": config.model.weights,
             "omega": omega.to_json(plan.omegas),
             "attention": loaded.attention,
+            "linear": loaded.linear,
             "device": loaded.device,
             "n_tasks": len(task_ids),
             "n_anchored": sum(bool(plan.spans[task_id]) for task_id in task_ids),

@@ -37,6 +37,7 @@ from transformers.utils import logging as transformers_logging
 
 from spa.config import ModelConfig
 from spa.errors import SpaError
+from spa.packing import can_pack, pack
 
 # What transformers, safetensors and gguf raise over a missing or broken file.
 _BROKEN = (OSError, ValueError, KeyError, TypeError, RuntimeError, StrictDataclassError, SafetensorError, struct.error)
@@ -66,7 +67,8 @@ class LoadedModel:
     eos_ids: tuple[int, ...]
     context_length: int
     dtype: str
-    attention: str
+    attention: str  # which kernels compute
+    linear: str
     device: str
 
 
@@ -140,6 +142,9 @@ def load(checkpoint: Checkpoint, config: ModelConfig, tokenizer: Any, dtype: str
     if "device_map" not in arguments:
         model = model.to(device)
     model.eval()
+    packed = can_pack(model)
+    if packed:
+        pack(model)
     eos_ids = tuple(config.eos_token_ids) or ((tokenizer.eos_token_id,) if tokenizer.eos_token_id is not None else ())
     return LoadedModel(
         model=model,
@@ -148,6 +153,7 @@ def load(checkpoint: Checkpoint, config: ModelConfig, tokenizer: Any, dtype: str
         context_length=int(getattr(model.config, "max_position_embeddings", 2**31)),
         dtype=dtype,
         attention=attention,
+        linear="oneDNN, packed" if packed else "torch",
         device=torch.cuda.get_device_name() if device == "cuda" else "cpu",
     )
 

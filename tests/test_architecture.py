@@ -20,14 +20,22 @@ MODULES = {
 
 # A module imports only from modules before it.
 ORDER = """
-errors records omega config benchmarks anchors prompts models
+errors records omega config benchmarks anchors prompts packing models
 decoding.stopping decoding.cache decoding.formula decoding.forward decoding.engine
 extraction store provenance generation
 sandbox scoring_worker scoring doctor pipeline application replay bench
 statistics aggregate tables figures report status
 """.split()  # noqa: SIM905 - in the order in which one reads them
 TORCH = {"torch", "transformers", "huggingface_hub", "safetensors", "tokenizers", "accelerate", "bitsandbytes"}
-MAY_IMPORT_TORCH = ("models", "decoding.cache", "decoding.formula", "decoding.forward", "decoding.engine", "bench")
+MAY_IMPORT_TORCH = (
+    "packing",
+    "models",
+    "decoding.cache",
+    "decoding.formula",
+    "decoding.forward",
+    "decoding.engine",
+    "bench",
+)
 NEED_TORCH = (*MAY_IMPORT_TORCH, "generation", "pipeline", "replay")
 
 
