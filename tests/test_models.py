@@ -18,6 +18,7 @@ from spa import models
 from spa.config import ModelConfig
 from spa.errors import SpaError
 from spa.models import LoadedModel, fitting_lanes, identify, load, load_tokenizer, resolve_dtype
+from spa.packing import PackedLinear
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -253,7 +254,10 @@ def test_smollm2_is_the_embedded_model() -> None:
     tokenizer = load_tokenizer(checkpoint)
     loaded = load(checkpoint, config, tokenizer, "float32", "none")
     assert (loaded.attention, loaded.eos_ids, loaded.context_length) == ("sdpa", (0, 2), 8192)
-    assert sum(weights.numel() for weights in loaded.model.parameters()) == 134_515_008
+    packed = [module for module in loaded.model.modules() if isinstance(module, PackedLinear)]
+    unpacked = sum(weights.numel() for weights in loaded.model.parameters())  # the output layer shares the embedding's
+    linear = sum(layer.in_features * layer.out_features for layer in packed if layer is not loaded.model.lm_head)
+    assert unpacked + linear == 134_515_008
     ids = torch.tensor([tokenizer("The capital of France is")["input_ids"]], device=loaded.model.device)
     assert tokenizer.decode(loaded.model(ids).logits[0, -1].argmax()) == " Paris"
 
