@@ -1,24 +1,35 @@
-"""Decoding speed, side by side in one run: transformers' batched generate, our plain decoding, SPA, a grid.
-
-Every side gets the same prompts, model, threads and number of new tokens; rounds are interleaved, medians compared.
-"""
+"""Decoding speed, side by side: transformers' generate and guidance, the authors' package, and our engine."""
 
 import argparse
+import json
+from pathlib import Path
 
 from spa.errors import one_line_errors
+from spa.provenance import usable_cores
 
 
 @one_line_errors
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tasks", type=int, default=8, help="HumanEval tasks to decode (default 8)")
-    parser.add_argument("--new-tokens", type=int, default=48, help="tokens to generate for each (default 48)")
-    parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds, of which the median (default 3)")
-    parser.add_argument("--threads", type=int, help="CPU threads (default: all that this process may use)")
+    parser.add_argument("--tasks", type=int, default=24, help="HumanEval tasks (default 24)")
+    parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds, of which the median (default 5)")
+    parser.add_argument("--threads", type=int, default=usable_cores(), help="CPU threads (default: all usable)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--shape", choices=("1.3b", "6.7b", "33b"), help="random weights of this shape instead")
+    parser.add_argument(
+        "--dtype", choices=("float32", "bfloat16", "float16"), help="default: float32, on cuda bfloat16"
+    )
+    parser.add_argument("--out", type=Path, default=Path("results/bench"), help="folder of the JSON result")
     arguments = parser.parse_args()
-    from spa.bench import compare
+    from spa import bench
+    from spa.store import write_atomically
 
-    print(compare(arguments.tasks, arguments.new_tokens, arguments.rounds, arguments.threads))
+    dtype = arguments.dtype or {"cpu": "float32", "cuda": "bfloat16"}[arguments.device]
+    setting = bench.Setting(arguments.tasks, arguments.device, arguments.shape, dtype, arguments.threads)
+    result = bench.compare(setting, arguments.rounds)
+    path = arguments.out / f"{arguments.device}-{arguments.shape or 'smollm2'}-{dtype}.json"
+    write_atomically(path, json.dumps(result, indent=1) + "\n")
+    print(f"{bench.render(result)}\n\n{path}")
 
 
 if __name__ == "__main__":

@@ -1,92 +1,373 @@
-"""Decoding speed of several sides on the same work: interleaved rounds, medians, ratios.
+"""Decoding speed of several sides on the same work: one process a side, interleaved rounds, medians, ratios.
 
-The embedded model in float32 on the CPU, HumanEval prompts, a fixed number of new tokens (no side stops early).
+Every side gets the same prompts, model, dtype, attention kernel and threads, and generates exactly as many tokens a task
+as the task's own text has (its natural length, found once by our engine with the real stop rule). The sides that split,
+a grid and an interval, run with the stop rule itself, beside one omega that does so too.
+
+    parent --"run"--> worker --{"seconds", "tokens", "peak_mib"}--> parent
 """
 
+import json
+import os
+import platform
+import resource
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from tabulate import tabulate
-from transformers import GenerationConfig
+from tqdm import tqdm
+from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, LogitsProcessorList, StoppingCriteria
+from transformers import StoppingCriteriaList as Criteria
 
-from spa import anchors, benchmarks, models, prompts
+from spa import anchors, benchmarks, models, omega, prompts, provenance
 from spa.config import load_benchmark_config, load_model_config
 from spa.decoding.engine import Engine, Request
-from spa.decoding.stopping import NeverStop
-from spa.omega import PLAIN, OmegaSet, Values
-from spa.records import PromptPair
+from spa.decoding.stopping import ClosedBlock, NeverStop
+from spa.errors import SpaError
 
-GRID = Values((0.0, 0.1, 0.2, 0.3, 0.5))
+OMEGA = 0.2
+GRID = [round(0.05 * step, 2) for step in range(11)]
+INTERVAL = "0..0.5"
+MAX_NEW_TOKENS = 400
+
+# hidden size, intermediate size, layers, heads, key-value heads of DeepSeek-Coder's checkpoints (their config.json)
+SHAPES = {
+    "1.3b": (2048, 5504, 24, 16, 16),
+    "6.7b": (4096, 11008, 32, 32, 32),
+    "33b": (7168, 19200, 62, 56, 8),
+}
 
 
-def compare(n_tasks: int, new_tokens: int, rounds: int, threads: int | None) -> str:
-    """A table of median seconds and ratios, with the conditions above it."""
-    if threads:
-        torch.set_num_threads(threads)
+@dataclass(frozen=True)
+class Setting:
+    """What all sides share."""
+
+    tasks: int
+    device: str
+    shape: str | None  # None: the embedded model; else random weights of that shape
+    dtype: str
+    threads: int
+    lengths: tuple[int, ...] = ()  # tokens to generate for each task
+
+
+@dataclass(frozen=True)
+class Side:
+    """One way to do the work."""
+
+    name: str
+    kind: str  # "ours", "natural" (ours, with the stop rule), "generate", "guidance" or "package"
+    batch: int
+    omega: Any = OMEGA
+    tasks: int | None = None  # the first N only, for sides that would take minutes
+    cache: str | None = None  # of transformers' generate
+
+
+def sides(setting: Setting) -> list[Side]:
+    """The comparison that `make bench` makes."""
+    few = max(1, setting.tasks // 6)
+    return [
+        Side("transformers generate, dynamic cache", "generate", 16, omega=0),
+        Side("transformers generate, static cache", "generate", 16, omega=0, cache="static"),
+        Side("transformers generate, all at once", "generate", setting.tasks, omega=0),
+        Side("ours, plain", "ours", 4, omega=0),
+        Side("ours, plain", "ours", 16, omega=0),
+        Side("ours, SPA", "ours", 1, tasks=few),
+        Side("ours, SPA", "ours", 4),
+        Side("ours, SPA", "ours", 16),
+        Side("ours, SPA", "ours", 64),
+        Side("transformers guidance", "guidance", 1, tasks=few),
+        Side("anchoring package", "package", 1, tasks=few),
+        Side("ours, one omega, natural end", "natural", 16),
+        Side("ours, grid of 11", "natural", 16, omega=GRID),
+        Side(f"ours, interval {INTERVAL}", "natural", 16, omega=INTERVAL),
+    ]
+
+
+def compare(setting: Setting, rounds: int) -> dict[str, Any]:
+    """Measure every side `rounds` times, in turn, each in a process of its own."""
+    chosen = sides(setting)
+    first = Worker(setting, chosen[3])
+    setting = Setting(**{**asdict(setting), "lengths": tuple(first.ask("lengths")["lengths"])})
+    first.close()
+    workers = [Worker(setting, side) for side in chosen]
+    measured: list[list[dict[str, float]]] = [[] for _ in chosen]
+    try:
+        for _ in tqdm(range(rounds), desc="rounds"):
+            for worker, runs in zip(workers, measured, strict=True):
+                runs.append(worker.ask("run"))
+    finally:
+        for worker in workers:
+            worker.close()
+    rows = []
+    for side, runs in zip(chosen, measured, strict=True):
+        seconds = statistics.median(run["seconds"] for run in runs)
+        tokens = runs[0]["tokens"]
+        rows.append(
+            {
+                **asdict(side),
+                "seconds": seconds,
+                "tokens": tokens,
+                "tokens_per_second": tokens / seconds,
+                "peak_mib": max(run["peak_mib"] for run in runs),
+            }
+        )
+    return {"setting": asdict(setting), "rounds": rounds, "machine": machine(), "sides": rows, "ratios": ratios(rows)}
+
+
+def ratios(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """What the comparison is for. Times over the same work, or tokens per second where a side did less of it."""
+
+    def side(name: str, batch: int | None = None) -> dict[str, Any]:
+        return next(row for row in rows if row["name"].startswith(name) and batch in (None, row["batch"]))
+
+    generate = min(row["seconds"] for row in rows if row["kind"] == "generate")
+    spa, one = side("ours, SPA", 16), side("ours, one omega")
+    return {
+        "generate (fastest) / ours plain, batch 16, time": generate / side("ours, plain", 16)["seconds"],
+        "SPA / plain, batch 4, time": side("ours, SPA", 4)["seconds"] / side("ours, plain", 4)["seconds"],
+        "SPA / plain, batch 16, time": spa["seconds"] / side("ours, plain", 16)["seconds"],
+        "SPA batch 16 / anchoring package, tokens per second": spa["tokens_per_second"]
+        / side("anchoring")["tokens_per_second"],
+        "SPA batch 16 / transformers guidance, tokens per second": spa["tokens_per_second"]
+        / side("transformers guidance")["tokens_per_second"],
+        "grid of 11 / one omega, time": side("ours, grid")["seconds"] / one["seconds"],
+        "interval / one omega, time": side("ours, interval")["seconds"] / one["seconds"],
+    }
+
+
+def render(result: dict[str, Any]) -> str:
+    """The measurement as text: conditions, sides, ratios."""
+    setting, host = result["setting"], result["machine"]
+    model = f"random weights, {setting['shape']}" if setting["shape"] else "SmolLM2-135M-Instruct"
+    conditions = (
+        f"{model}, {setting['dtype']}, {setting['device']} ({host['processor']}, {setting['threads']} threads), "
+        f"{setting['tasks']} HumanEval tasks, natural lengths (mean {statistics.mean(setting['lengths']):.0f} tokens), "
+        f"medians of {result['rounds']} interleaved rounds"
+    )
+    rows = [
+        (row["name"], row["batch"], row["tokens"], row["seconds"], row["tokens_per_second"], row["peak_mib"])
+        for row in result["sides"]
+    ]
+    headers = ["side", "batch", "tokens", "seconds", "tokens/s", "peak MiB"]
+    table = tabulate(rows, headers, floatfmt=("", "", "d", ".1f", ".1f", ".0f"))
+    return f"{conditions}\n\n{table}\n\n{tabulate(list(result['ratios'].items()), ['ratio', ''], floatfmt='.2f')}"
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores, GPU and versions."""
+    with open("/proc/cpuinfo") as info:  # noqa: PTH123 - a virtual file
+        names = [line.split(":", 1)[1].strip() for line in info if line.startswith("model name")]
+    return {
+        "processor": torch.cuda.get_device_name() if torch.cuda.is_available() else (names or [platform.machine()])[0],
+        "torch": torch.__version__,
+        **{name: provenance.environment()[name] for name in ("versions", "git", "hardware")},
+    }
+
+
+class Worker:
+    """A process that holds a model and does one side's work on demand."""
+
+    def __init__(self, setting: Setting, side: Side) -> None:
+        self.side = side
+        threads = {"OMP_NUM_THREADS": str(setting.threads), "MKL_NUM_THREADS": str(setting.threads)}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "spa.bench", json.dumps([asdict(setting), asdict(side)])],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, **threads},
+            text=True,
+        )
+        self.ask("ready")
+
+    def ask(self, question: str) -> Any:
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.write(question + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise SpaError(
+                f"the process for {self.side.name} at batch {self.side.batch} ended; is there enough memory?"
+            )
+        return json.loads(answer)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def serve(setting: Setting, side: Side) -> None:
+    """The worker's side of the conversation: answers go to stdout, one JSON line for each question."""
+    torch.set_num_threads(setting.threads)
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print is no answer
+    loaded = _load(setting)
+    pairs = _pairs(setting, loaded)
+    work: dict[str, Callable[[], dict[str, Any]]] = {
+        "ready": dict,
+        "lengths": lambda: {"lengths": _natural_lengths(loaded, pairs)},
+        "run": lambda: _timed(loaded, setting, side, pairs),
+    }
+    for question in sys.stdin:
+        answers.write(json.dumps(work[question.strip()]()) + "\n")
+        answers.flush()
+
+
+Pairs = Sequence[tuple[Sequence[int], Sequence[int]]]
+
+
+def _load(setting: Setting) -> models.LoadedModel:
     config = load_model_config("smollm2_135m")
     checkpoint = models.identify(config)
     tokenizer = models.load_tokenizer(checkpoint)
-    loaded = models.load(checkpoint, config, tokenizer, "float32", "none")
-    render = prompts.renderer(
-        prompts.load_template(config.template), tokenizer, "humaneval", "per_token", config.mask_token
+    if setting.shape is None:
+        return models.load(checkpoint, config, tokenizer, setting.dtype, "none")
+    hidden, intermediate, layers, heads, key_value_heads = SHAPES[setting.shape]
+    shape = LlamaConfig(
+        vocab_size=len(tokenizer),  # the prompts are SmolLM2's; DeepSeek-Coder's vocabulary has 32,256 tokens
+        hidden_size=hidden,
+        intermediate_size=intermediate,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=key_value_heads,
+        max_position_embeddings=16384,
+        attn_implementation="sdpa",
     )
-    problems = benchmarks.load(load_benchmark_config("humaneval")).problems[:n_tasks]
+    with torch.device(setting.device):
+        torch.set_default_dtype(getattr(torch, setting.dtype))
+        model: Any = LlamaForCausalLM(shape).eval()
+        torch.set_default_dtype(torch.float32)
+    return models.LoadedModel(model, tokenizer, (), 16384, setting.dtype, "sdpa", "torch", setting.device)
+
+
+def _pairs(setting: Setting, loaded: models.LoadedModel) -> Pairs:
+    config = load_model_config("smollm2_135m")
+    template = prompts.load_template(config.template)
+    render = prompts.renderer(template, loaded.tokenizer, "humaneval", "per_token", config.mask_token)
+    problems = benchmarks.load(load_benchmark_config("humaneval")).problems[: setting.tasks]
     pairs = [render(*anchors.anchor(problem, "description")) for problem in problems]
-    sides: dict[str, Callable[[], None]] = {
-        f"transformers generate, batch {n_tasks}": lambda: _generate(loaded, pairs, new_tokens),
-        f"ours, plain, batch {n_tasks}": lambda: _ours(loaded, pairs, PLAIN, new_tokens),
-        f"ours, SPA at one omega, batch {n_tasks}": lambda: _ours(loaded, pairs, Values((0.2,)), new_tokens),
-        f"ours, SPA at {len(GRID.values)} omegas, batch {n_tasks}": lambda: _ours(loaded, pairs, GRID, new_tokens),
-        "transformers guidance, batch 1": lambda: _guidance(loaded, pairs, 0.2, new_tokens),
-    }
-    seconds: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(rounds):
-        for name, side in sides.items():
-            started = time.perf_counter()
-            side()
-            seconds[name].append(time.perf_counter() - started)
-    medians = {name: statistics.median(times) for name, times in seconds.items()}
-    plain = medians[f"ours, plain, batch {n_tasks}"]
-    rows = [(name, median, median / plain) for name, median in medians.items()]
-    conditions = (
-        f"{config.name}, float32, {loaded.attention}, {torch.get_num_threads()} threads, {n_tasks} HumanEval tasks, "
-        f"{new_tokens} new tokens each, median of {rounds} interleaved rounds"
-    )
-    return conditions + "\n" + tabulate(rows, ["side", "seconds", "ratio to ours plain"], floatfmt=("", ".2f", ".2f"))
+    return [(pair.original_ids, pair.masked_ids) for pair in pairs]
 
 
-def _ours(loaded: models.LoadedModel, pairs: list[PromptPair], omegas: OmegaSet, new_tokens: int) -> None:
-    engine = Engine(loaded.model, (), lambda ids: "", batch_size=len(pairs))
+def _natural_lengths(loaded: models.LoadedModel, pairs: Pairs) -> list[int]:
+    if not loaded.eos_ids:
+        return [200] * len(pairs)  # random weights end nowhere
+    engine = Engine(loaded.model, loaded.eos_ids, loaded.tokenizer.decode, 16)
     requests = [
-        Request(pair.task_id, pair.original_ids, pair.masked_ids, omegas, NeverStop(), new_tokens) for pair in pairs
+        Request(str(number), *pair, omega.Values((OMEGA,)), ClosedBlock(), MAX_NEW_TOKENS)
+        for number, pair in enumerate(pairs)
     ]
-    for _ in engine.decode(requests):
-        pass
+    lengths = {int(text.task_id): max(1, len(text.completion_ids)) for text in engine.decode(requests)}
+    return [lengths[number] for number in range(len(pairs))]
 
 
-def _generate(loaded: models.LoadedModel, pairs: list[PromptPair], new_tokens: int) -> None:
-    width = max(len(pair.original_ids) for pair in pairs)
-    fill = [width - len(pair.original_ids) for pair in pairs]
-    ids = torch.tensor([[0] * n + list(pair.original_ids) for n, pair in zip(fill, pairs, strict=True)])
-    mask = torch.tensor([[0] * n + [1] * (width - n) for n in fill])
-    loaded.model.generate(ids, attention_mask=mask, generation_config=_settings(new_tokens))
+def _timed(loaded: models.LoadedModel, setting: Setting, side: Side, pairs: Pairs) -> dict[str, Any]:
+    kinds = {"ours": _ours, "natural": _natural, "generate": _generate, "guidance": _guidance, "package": _package}
+    started = time.perf_counter()
+    with torch.inference_mode():
+        tokens = kinds[side.kind](loaded, side, pairs[: side.tasks], setting.lengths[: side.tasks])
+    if setting.device == "cuda":
+        torch.cuda.synchronize()
+        peak = torch.cuda.max_memory_allocated() / 2**20
+    else:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"seconds": time.perf_counter() - started, "tokens": tokens, "peak_mib": peak}
 
 
-def _guidance(loaded: models.LoadedModel, pairs: list[PromptPair], omega: float, new_tokens: int) -> None:
-    for pair in pairs:
-        ids = torch.tensor([list(pair.original_ids)])
+def _ours(loaded: models.LoadedModel, side: Side, pairs: Pairs, lengths: Sequence[int]) -> int:
+    engine = Engine(loaded.model, (), lambda ids: "", side.batch)
+    requests = [
+        Request(str(number), *pair, omega.parse(side.omega), NeverStop(), length)
+        for number, (pair, length) in enumerate(zip(pairs, lengths, strict=True))
+    ]
+    return sum(len(text.completion_ids) for text in engine.decode(requests))
+
+
+def _natural(loaded: models.LoadedModel, side: Side, pairs: Pairs, lengths: Sequence[int]) -> int:
+    engine = Engine(loaded.model, loaded.eos_ids, loaded.tokenizer.decode, side.batch)
+    requests = [
+        Request(str(number), *pair, omega.parse(side.omega), ClosedBlock(), MAX_NEW_TOKENS)
+        for number, pair in enumerate(pairs)
+    ]
+    return sum(len(text.completion_ids) for text in engine.decode(requests))
+
+
+class _AtLength(StoppingCriteria):
+    """Ends each row at a length of its own."""
+
+    def __init__(self, prompt: int, lengths: Sequence[int], device: Any) -> None:
+        self.lengths = torch.tensor(lengths, device=device) + prompt
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **kwargs: Any) -> torch.Tensor:
+        return input_ids.shape[1] >= self.lengths
+
+
+def _generate(loaded: models.LoadedModel, side: Side, pairs: Pairs, lengths: Sequence[int]) -> int:
+    device = loaded.model.device
+    order = sorted(range(len(pairs)), key=lambda number: lengths[number])  # rows of a batch end close to each other
+    for start in range(0, len(order), side.batch):
+        batch = order[start : start + side.batch]
+        width = max(len(pairs[number][0]) for number in batch)
+        fill = [width - len(pairs[number][0]) for number in batch]
+        rows = [[0] * n + list(pairs[number][0]) for n, number in zip(fill, batch, strict=True)]
+        loaded.model.generate(
+            torch.tensor(rows, device=device),
+            attention_mask=torch.tensor([[0] * n + [1] * (width - n) for n in fill], device=device),
+            generation_config=_settings(max(lengths[number] for number in batch), cache_implementation=side.cache),
+            stopping_criteria=Criteria([_AtLength(width, [lengths[number] for number in batch], device)]),
+        )
+    return sum(lengths)
+
+
+def _guidance(loaded: models.LoadedModel, side: Side, pairs: Pairs, lengths: Sequence[int]) -> int:
+    for (original, masked), length in zip(pairs, lengths, strict=True):
+        ids = torch.tensor([list(original)], device=loaded.model.device)
         loaded.model.generate(
             ids,
             attention_mask=torch.ones_like(ids),
-            negative_prompt_ids=torch.tensor([list(pair.masked_ids)]),
-            generation_config=_settings(new_tokens, guidance_scale=1 + omega),
+            negative_prompt_ids=torch.tensor([list(masked)], device=ids.device),
+            generation_config=_settings(length, guidance_scale=1 + OMEGA),
         )
+    return sum(lengths)
+
+
+def _package(loaded: models.LoadedModel, side: Side, pairs: Pairs, lengths: Sequence[int]) -> int:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from anchoring import SPALogitsProcessor
+    for (original, masked), length in zip(pairs, lengths, strict=True):
+        ids = torch.tensor([list(original)], device=loaded.model.device)
+        processor = SPALogitsProcessor(
+            loaded.model,
+            torch.tensor([list(masked)], device=ids.device),
+            mask_token=None,
+            strength=1 + OMEGA,
+            modulated_by_prob=False,
+            use_attention_mask=False,
+        )
+        loaded.model.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            logits_processor=LogitsProcessorList([processor]),
+            generation_config=_settings(length),
+        )
+    return sum(lengths)
 
 
 def _settings(new_tokens: int, **more: Any) -> GenerationConfig:
     return GenerationConfig(  # type: ignore[no-untyped-call]
-        max_new_tokens=new_tokens, min_new_tokens=new_tokens, do_sample=False, pad_token_id=0, **more
+        max_new_tokens=new_tokens, do_sample=False, pad_token_id=0, **more
     )
+
+
+if __name__ == "__main__":
+    shared, own = json.loads(sys.argv[1])
+    serve(Setting(**shared), Side(**own))
