@@ -28,7 +28,7 @@ class TextStream:
 
     @classmethod
     def after(cls, prompt_ids: Sequence[int], detokenize: Detokenize) -> Self:
-        context = tuple(prompt_ids[-CONTEXT_TOKENS:])
+        context = _context(prompt_ids, detokenize)
         return cls(detokenize, context, len(context))
 
     def push(self, token: int) -> tuple[Self, str]:
@@ -43,8 +43,19 @@ class TextStream:
 
 def text_after(prompt_ids: Sequence[int], completion_ids: Sequence[int], detokenize: Detokenize) -> str:
     """The text of a finished completion, spaces at its beginning included."""
-    context = list(prompt_ids[-CONTEXT_TOKENS:])
+    context = _context(prompt_ids, detokenize)
     return detokenize([*context, *completion_ids])[len(detokenize(context)) :]
+
+
+def _context(prompt_ids: Sequence[int], detokenize: Detokenize) -> tuple[int, ...]:
+    """The prompt's last tokens, from the beginning of a character.
+
+    Llama's tokenizer spells rare characters in bytes, and decodes a run of bytes that begins inside one as garbage,
+    the newline of a completion behind it included. A character has at most four bytes.
+    """
+    contexts = [tuple(prompt_ids[-length:]) for length in range(CONTEXT_TOKENS, CONTEXT_TOKENS + 4)]
+    whole = (context for context in contexts if "\N{REPLACEMENT CHARACTER}" not in detokenize(context))
+    return next(whole, contexts[0])
 
 
 class StopRule(Protocol):
