@@ -1,8 +1,8 @@
 """Decoding speed of several sides on the same work: one process a side, interleaved rounds, medians, ratios.
 
-Every side gets the same prompts, model, dtype, attention kernel and threads, and generates exactly as many tokens a task
-as the task's own text has (its natural length, found once by our engine with the real stop rule). The sides that split,
-a grid and an interval, run with the stop rule itself, beside one omega that does so too.
+Every side gets the same prompts, model, dtype, attention kernel and threads, and generates for each task exactly as
+many tokens as the task's own text has (its natural length, found once by our engine with the real stop rule). The sides
+that split, a grid and an interval, run with the stop rule itself, beside one omega that does so too.
 
     parent --"run"--> worker --{"seconds", "tokens", "peak_mib"}--> parent
 """
@@ -231,7 +231,7 @@ def _load(setting: Setting) -> models.LoadedModel:
     if setting.shape is None:
         return models.load(checkpoint, config, tokenizer, setting.dtype, "none")
     hidden, intermediate, layers, heads, key_value_heads = SHAPES[setting.shape]
-    shape = LlamaConfig(
+    shape = LlamaConfig(  # type: ignore[call-arg]
         vocab_size=len(tokenizer),  # the prompts are SmolLM2's; DeepSeek-Coder's vocabulary has 32,256 tokens
         hidden_size=hidden,
         intermediate_size=intermediate,
@@ -243,7 +243,8 @@ def _load(setting: Setting) -> models.LoadedModel:
     )
     with torch.device(setting.device):
         torch.set_default_dtype(getattr(torch, setting.dtype))
-        model: Any = LlamaForCausalLM(shape).eval()
+        model: Any = LlamaForCausalLM(shape)
+        model.eval()
         torch.set_default_dtype(torch.float32)
     return models.LoadedModel(model, tokenizer, (), 16384, setting.dtype, "sdpa", "torch", setting.device)
 

@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 import tiny
+from hypothesis import settings
 from omegaconf import OmegaConf
 
 from spa import benchmarks
 from spa.benchmarks import Benchmark
 from spa.config import CONF, BenchmarkConfig
 
+settings.register_profile("spa", deadline=None)  # no test is timed
+settings.load_profile("spa")
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test needs the hub
 DATASETS = Path(os.environ.get("SPA_DATASETS", CONF.parent.parent / "shared" / "datasets"))
 MBPP_V010 = {"version": "v0.1.0", "md5": "ebe95df0d5220f00cedd6f4bddea35e4", "n_tasks": 399}

@@ -23,7 +23,7 @@ def end(rule: StopRule, pieces: list[str]) -> str | None:
 
 CHAT = "Sure:\n```python\ndef f():\n    return '``'\n```"
 OTHER = "```bash\npip install x\n```\nthen\n```\nx = 1\n```"
-BODY = "    x = [\n1,\n]\n\n    return x\n"
+BODY = "    x = [\n        1,\n]\n\n    return x\n"
 FUNCTION = "import math\n\ndef f(a,\n      b):\n    return a\n"
 
 

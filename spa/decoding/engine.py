@@ -157,7 +157,6 @@ class Engine:
         self.parked: list[Lane] = []
         self.lanes: list[Lane] = []
         self._new_cache()
-        self.common: int | None = None
         while self.waiting or self.parked or self.lanes:
             try:
                 yield from self._advance()
@@ -345,6 +344,7 @@ class Engine:
         )
 
     def _new_cache(self) -> None:
+        self.common: int | None = None  # tokens that all prompts begin with; not known yet
         self.cache = RowCache(self.model.config.num_hidden_layers)
 
     def _halve(self) -> None:
@@ -356,10 +356,12 @@ class Engine:
         self.halvings.append(self.batch_size)
         self.batch_size //= 2
         log.warning("out of memory at %d lanes; going on with %d", self.halvings[-1], self.batch_size)
-        for lane in self.lanes:
-            lane.rows = []
-        self.waiting.extendleft(reversed(self.lanes))  # a cache that failed to grow is not to be trusted: read again
-        self.lanes = []
+        # A cache that failed to grow is not to be trusted: every prefix is read again.
+        begun = [*self.lanes, *reversed(self.parked)]
+        for lane in begun:
+            lane.rows, lane.saved = [], []
+        self.waiting.extendleft(reversed(begun))
+        self.lanes, self.parked = [], []
         self._new_cache()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
