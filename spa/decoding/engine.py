@@ -143,6 +143,8 @@ class Engine:
         self.eos_ids = frozenset(eos_ids)
         self.detokenize = detokenize
         self.batch_size = batch_size
+        self.common: int | None
+        self.common_row: SavedRow | None
         self.strict = strict
         self.budget = budget
         self.halvings: list[int] = []
@@ -268,7 +270,7 @@ class Engine:
         """Read what the prompts of all tasks begin with, and keep it. The cache is empty still."""
         prompts = [lane.request.original_ids for lane in [*lanes, *self.waiting]]
         self.common = common_prefix(prompts) if len(prompts) > 1 else 0
-        self.common_row: SavedRow | None = None
+        self.common_row = None
         if self.common:
             forward.prefill(self.model, self.cache, 0, [list(prompts[0][: self.common])], [0])
             self.common_row = self.cache.save_row(0, self.common)
@@ -344,7 +346,7 @@ class Engine:
         )
 
     def _new_cache(self) -> None:
-        self.common: int | None = None  # tokens that all prompts begin with; not known yet
+        self.common = None  # tokens that all prompts begin with; not known yet
         self.cache = RowCache(self.model.config.num_hidden_layers)
 
     def _halve(self) -> None:
