@@ -15,7 +15,7 @@ from huggingface_hub.utils import httpx
 
 from spa.config import ModelConfig
 from spa.errors import SpaError
-from spa.models import LoadedModel, identify, load, load_tokenizer, resolve_dtype
+from spa.models import LoadedModel, identify, load, load_tokenizer, reference, resolve_dtype
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -267,3 +267,7 @@ def test_a_checkpoint_that_lacks_weights_is_refused(tmp_path: Path) -> None:
     checkpoint = identify(config)
     with pytest.raises(SpaError, match=r"lacks weights \(model\.layers\.1\.mlp\.up_proj\.weight"):
         load(checkpoint, config, load_tokenizer(checkpoint), "float32", "none")
+
+
+def test_the_reference_may_be_asked_for_nothing(tiny_llama: Path) -> None:
+    assert reference(load_folder(tiny_llama), [1, 2], [1, 3], 0.5, 0) == []
