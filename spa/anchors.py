@@ -69,28 +69,32 @@ def check(name: str, family: str) -> None:
         raise SpaError("anchor=signature fits no MBPP task: their prompts hold no def line; take another anchor")
 
 
-def anchor(problem: Problem, name: str) -> tuple[Problem, tuple[Span, ...]]:
+def anchor(problem: Problem, name: str, double_quotes_only: bool = False) -> tuple[Problem, tuple[Span, ...]]:
     """The problem, and the anchor's half-open character spans in its prompt; none where the task has no such anchor.
 
     Spans are sorted, disjoint, not empty, and without surrounding whitespace. Only `tagged` changes the problem.
+    double_quotes_only: look for HumanEval's docstring as the authors' scripts do, which miss the ones in `'''`.
     SpaError for a HumanEval prompt that is not Python, where the anchor needs it to be, and for unbalanced tags.
     """
     check(name, problem.family)
     if name == "tagged":
         problem, spans = _untag(problem)
     else:
-        spans = _spans(problem, name)
+        spans = _spans(problem, name, double_quotes_only)
     return problem, tuple(_stripped(problem.prompt, spans))
 
 
-def _spans(problem: Problem, name: str) -> list[Span]:
+def _spans(problem: Problem, name: str, double_quotes_only: bool) -> list[Span]:
     if name == "none":
         return []
     if name == "prompt":
         return [(0, len(problem.prompt))]
     if name == "signature":
         return _signature(problem)
-    docstring = _module_docstring(problem) if problem.family == "mbpp" else _function_docstring(problem)
+    if problem.family == "mbpp":
+        docstring: Span | None = _module_docstring(problem)
+    else:
+        docstring = _double_quoted_docstring(problem) if double_quotes_only else _function_docstring(problem)
     if docstring is None:
         return []
     start, end = docstring
@@ -125,6 +129,22 @@ def _module_docstring(problem: Problem) -> Span:
     """Inside the prompt's triple quotes; a prompt without them is all text."""
     match = MODULE_DOCSTRING.fullmatch(problem.prompt)
     return match.span("text") if match else (0, len(problem.prompt))
+
+
+def _double_quoted_docstring(problem: Problem) -> Span | None:
+    """Between the first two `\"\"\"` behind the last `def`, by the arithmetic of the authors' scripts.
+
+    Without quotes `find` gives -1: what is found there lies between the function's first character and its last.
+    Source: mask_humanEval_instruction in weighted_utils/weighted_text_utils.py, which cannot read a prompt that begins
+    with `def`; here that counts as a line too.
+    """
+    text = "\n" + problem.prompt
+    functions = [match.start() for match in re.finditer(r"\ndef\s", text)]
+    if not functions:
+        return None
+    start = functions[-1] + text[functions[-1] :].find('"""') + 3
+    length = len(text[start:][: text[start:].find('"""')])
+    return start - 1, start - 1 + length
 
 
 # The tree says only where a statement stands; every span is cut from the prompt itself.

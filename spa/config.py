@@ -7,7 +7,7 @@ Types live here, values in `conf/`. Hydra composes a `RunConfig`; `resolve` turn
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -45,6 +45,7 @@ class ModelConfig:
     template: str = MISSING  # conf/templates/<name>.yaml
     mask_token: str | None = None  # one token of the tokenizer; None: its mask, unk or pad token, in that order
     eos_token_ids: list[int] = field(default_factory=list)  # empty: the tokenizer's EOS
+    bos_token_id: int | None = None  # needed by profile.stop_at_bos alone
     dtype: str = "auto"  # "auto": float32 on a CPU, bfloat16 on a GPU, float16 with int8
     quantization: str = "none"
     device_map: str | None = None  # "auto" spreads the layers over several GPUs
@@ -80,7 +81,24 @@ class MaskConfig:
 
 @dataclass
 class ProfileConfig:
+    """Departures of the authors' scripts from the paper (docs/deviations.md). In `paper` every switch is off."""
+
     name: str = MISSING
+    double_quotes_only: bool = False  # HumanEval's anchors: a docstring in ''' is missed
+    stop_at_bos: bool = False  # model.bos_token_id ends a text, like an EOS
+    marked_block_stop: bool = False  # chat: only a block opened by ```python ends a text, but anywhere in a line
+    count_top_level: bool = False  # base: top-level lines are counted, not read
+    max_lines: int | None = None  # base: line breaks in a text
+    max_newlines: int | None = None  # base: line breaks in a row, the prompt's last ones included
+    keep_stop_token: bool = False  # the token that ends a text stays in it
+    sole_block: bool = False  # the code is the only ```python block, or else the whole text
+    bare_code: bool = False  # nothing of the prompt is put back, save all of it for base models on HumanEval
+    empty_when_full: bool = False  # a prompt of max_total_tokens or more gets an empty text instead of an error
+
+    def departures(self) -> dict[str, Any]:
+        """The switches that are on. The key holds only these, so that a new switch leaves old keys alone."""
+        switches = [switch for switch in fields(self) if switch.name != "name"]
+        return {s.name: value for s in switches if (value := getattr(self, s.name)) != s.default}
 
 
 @dataclass
@@ -133,6 +151,12 @@ def resolve(config: DictConfig) -> RunConfig:
     run.dtype = run.model.dtype if run.dtype == "auto" else run.dtype
     run.quantization = run.model.quantization if run.quantization == "auto" else run.quantization
     run.max_new_tokens = run.model.max_new_tokens if run.max_new_tokens is None else run.max_new_tokens
+    if run.profile.stop_at_bos and run.model.bos_token_id is not None:
+        if not run.model.eos_token_ids:
+            raise SpaError(
+                "profile.stop_at_bos adds to model.eos_token_ids, which is empty; name the model's EOS there"
+            )
+        run.model.eos_token_ids = [*run.model.eos_token_ids, run.model.bos_token_id]
     _check_choice("model.kind", run.model.kind, KINDS)
     _check_choice("benchmark.family", run.benchmark.family, FAMILIES)
     _check_choice("mask", run.mask.name, MASKS)
@@ -146,6 +170,10 @@ def resolve(config: DictConfig) -> RunConfig:
             raise SpaError(f"{name}={value} must be at least 1")
     if run.batch_size != "auto" and not (isinstance(run.batch_size, int) and run.batch_size >= 1):
         raise SpaError(f"batch_size={run.batch_size} must be a number of at least 1, or auto")
+    for name in ("max_lines", "max_newlines"):
+        value = getattr(run.profile, name)
+        if value is not None and value < 1:
+            raise SpaError(f"profile.{name}={value} must be at least 1")
     if run.quantization == "int8" and run.dtype not in ("auto", "float16"):
         raise SpaError(f"quantization=int8 computes in float16, not dtype={run.dtype}; drop dtype or quantization")
     if run.quantization != "none" and (run.model.gguf_file or run.model.path.endswith(".gguf")):

@@ -2,20 +2,34 @@
 
 Chat models: the first Python code block, with the prompt's imports and helpers put back where the block lacks them.
 Base models continue the prompt: prompt + completion.
+
+Two keywords give what the authors' scripts do instead. sole_block: the code is the content of the one block marked
+```` ```python ````, and the whole text where there is none or more than one. bare_code: nothing of the prompt is put
+back, save all of it for base models on HumanEval.
 """
 
 import ast
+import re
 import warnings
 
 from spa.decoding.stopping import FENCE, PYTHON_FENCE
 from spa.records import Problem
 
+MARKED_BLOCK = re.compile("```python(.*?)```", re.DOTALL)
 
-def solution(problem: Problem, completion: str, kind: str) -> str:
+
+def solution(problem: Problem, completion: str, kind: str, *, sole_block: bool = False, bare_code: bool = False) -> str:
     """What is scored. completion: the text up to the stop rule's cut; kind: "chat" or "base"."""
+    if sole_block:
+        code = sole_marked_block(completion)
+    elif kind == "chat":
+        code = first_block(completion)
+    else:
+        code = completion
     if kind == "base":
-        return problem.prompt + completion
-    code = first_block(completion)
+        return code if bare_code and problem.family == "mbpp" else problem.prompt + code
+    if bare_code:
+        return code
     missing = missing_definitions(problem, code)
     head, body = split_future_imports(code)
     return "\n\n".join([*head, *missing, body]) if missing else code
@@ -39,6 +53,15 @@ def first_block(text: str) -> str:
         elif inside == "python":
             block.append(line)
     return "\n".join(block) if inside == "python" else text
+
+
+def sole_marked_block(text: str) -> str:
+    """The stripped content of the only block marked ```` ```python ````, or the text as it stands.
+
+    Source: the authors' get_code_snippets_deepseek and the caller that catches its error.
+    """
+    blocks = MARKED_BLOCK.findall(text)
+    return blocks[0].strip() if len(blocks) == 1 else text
 
 
 def missing_definitions(problem: Problem, code: str) -> list[str]:

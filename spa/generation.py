@@ -5,6 +5,7 @@ decodes what the run's folder does not hold yet.
 """
 
 import hashlib
+import itertools
 import json
 import logging
 from collections.abc import Iterable, Sequence
@@ -16,9 +17,18 @@ from tqdm import tqdm
 
 from spa import anchors, benchmarks, models, omega, prompts, provenance
 from spa.benchmarks import Benchmark
-from spa.config import RunConfig, generation_key
+from spa.config import ProfileConfig, RunConfig, generation_key
 from spa.decoding.engine import Budget, Decoded, Engine, Request
-from spa.decoding.stopping import ClosedBlock, StopRule, TopLevelLine
+from spa.decoding.stopping import (
+    ClosedBlock,
+    FirstOf,
+    KeepPiece,
+    LineLimit,
+    MarkedBlock,
+    StopRule,
+    TopLevelCount,
+    TopLevelLine,
+)
 from spa.errors import SpaError
 from spa.extraction import solution
 from spa.records import Generation, Problem, PromptPair, Span
@@ -48,7 +58,8 @@ def plan(config: RunConfig) -> Plan:
     omegas = omega.parse(config.omega)
     anchors.check(config.anchor.name, config.benchmark.family)
     benchmark = benchmarks.load(config.benchmark)
-    anchored = [anchors.anchor(problem, config.anchor.name) for problem in benchmark.problems]
+    double_quotes_only = config.profile.double_quotes_only
+    anchored = [anchors.anchor(problem, config.anchor.name, double_quotes_only) for problem in benchmark.problems]
     spans = {problem.task_id: found for problem, found in anchored}
     if config.anchor.name != "none" and not any(spans.values()):
         raise SpaError(f"anchor={config.anchor.name} fits no task of {benchmark.name}; choose another anchor")
@@ -67,6 +78,7 @@ def plan(config: RunConfig) -> Plan:
         "omega": omega.to_json(omegas),
         "stop": config.model.kind,
         "profile": config.profile.name,
+        **config.profile.departures(),
         "max_new_tokens": config.max_new_tokens,
         "max_total_tokens": config.max_total_tokens,
         "budget": [config.max_lanes_per_task, config.max_lane_steps],
@@ -110,7 +122,7 @@ def generate(plan: Plan) -> None:
             original_ids=pair.original_ids,
             masked_ids=pair.masked_ids,
             omegas=part,
-            stop=stop_rule(config.model.kind, problem.family),
+            stop=stop_rule(config.profile, config.model.kind, problem),
             max_new_tokens=room(config, pair, loaded.context_length),
         )
         for problem, pair in zip(missing, pairs, strict=True)
@@ -129,9 +141,10 @@ def generate(plan: Plan) -> None:
     finished = len(plan.problems) - sum(omega.share(r.omegas, plan.omegas) for r in requests)
     bar_format = "{desc} {percentage:3.0f}%|{bar}| {n:.1f}/{total} tasks [{elapsed}<{remaining}{postfix}]"
     with tqdm(total=len(plan.problems), initial=finished, desc=_label(plan), bar_format=bar_format) as bar:
-        for decoded in engine.decode(requests):
+        full = [empty(request) for request in requests if not request.max_new_tokens]
+        for decoded in itertools.chain(full, engine.decode(r for r in requests if r.max_new_tokens)):
             problem, pair = by_task[decoded.task_id]
-            plan.run.append_samples(to_generations(problem, pair, decoded, config.model.kind))
+            plan.run.append_samples(to_generations(config, problem, pair, decoded))
             bar.update(omega.share(decoded.omegas, plan.omegas))
     _put_in_order(plan)
     halved = [f"out of memory at {lanes} lanes; went on with {lanes // 2}" for lanes in engine.halvings]
@@ -160,14 +173,28 @@ def render_all(plan: Plan, tokenizer: Any, problems: Sequence[Problem]) -> list[
     return [render(problem, plan.spans[problem.task_id]) for problem in problems]
 
 
-def stop_rule(kind: str, family: str) -> StopRule:
+def stop_rule(profile: ProfileConfig, kind: str, problem: Problem) -> StopRule:
     """Besides EOS: chat models stop behind their Python block, base models before the next top-level line."""
-    return ClosedBlock() if kind == "chat" else TopLevelLine(in_function=family == "humaneval")
+    rule: StopRule
+    if kind == "chat":
+        rule = MarkedBlock() if profile.marked_block_stop else ClosedBlock()
+    else:
+        prompt = problem.prompt
+        by_count = profile.count_top_level
+        rule = TopLevelCount.after(prompt) if by_count else TopLevelLine(in_function=problem.family == "humaneval")
+        if profile.max_lines or profile.max_newlines:
+            n_newlines = len(prompt) - len(prompt.rstrip("\n"))
+            rule = FirstOf((rule, LineLimit(profile.max_lines, profile.max_newlines, n_newlines=n_newlines)))
+    return KeepPiece(rule) if profile.keep_stop_token else rule
 
 
 def room(config: RunConfig, pair: PromptPair, context_length: int) -> int:
-    """How many tokens may be generated. Raises SpaError for a prompt that leaves no room for any."""
-    length = max(len(pair.original_ids), len(pair.masked_ids))
+    """How many tokens may be generated.
+
+    Raises SpaError for a prompt that leaves no room for any; with `empty_when_full` 0 where only max_total_tokens is
+    to blame.
+    """
+    length, total = max(len(pair.original_ids), len(pair.masked_ids)), len(pair.original_ids)
     if length >= context_length:
         raise SpaError(
             f"{pair.task_id}: the prompt has {length} tokens and the model's context only {context_length}; leave the "
@@ -176,22 +203,31 @@ def room(config: RunConfig, pair: PromptPair, context_length: int) -> int:
     assert config.max_new_tokens is not None
     limits = [config.max_new_tokens, context_length - length]
     if config.max_total_tokens is not None:
-        if length >= config.max_total_tokens:
+        if total >= config.max_total_tokens and not config.profile.empty_when_full:
             raise SpaError(
-                f"{pair.task_id}: the prompt has {length} tokens and max_total_tokens={config.max_total_tokens} leaves "
+                f"{pair.task_id}: the prompt has {total} tokens and max_total_tokens={config.max_total_tokens} leaves "
                 "no room; raise it"
             )
-        limits.append(config.max_total_tokens - length)
+        limits.append(max(config.max_total_tokens - total, 0))
     return min(limits)
 
 
-def to_generations(problem: Problem, pair: PromptPair, decoded: Decoded, kind: str) -> list[Generation]:
+def empty(request: Request) -> Decoded:
+    """The outcome of a request that may generate nothing."""
+    return Decoded(request.task_id, request.omegas, [], "", "", "length", seconds=0.0, batch_rows=0)
+
+
+def to_generations(config: RunConfig, problem: Problem, pair: PromptPair, decoded: Decoded) -> list[Generation]:
     """One line per omega of a grid, one for a part of an interval."""
     parts = omega.bounds(decoded.omegas)
+    profile = config.profile
+    program = solution(
+        problem, decoded.completion, config.model.kind, sole_block=profile.sole_block, bare_code=profile.bare_code
+    )
     return [
         Generation(
             task_id=problem.task_id,
-            solution=solution(problem, decoded.completion, kind),
+            solution=program,
             omega_lo=lo,
             omega_hi=hi,
             raw=decoded.raw,

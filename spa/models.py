@@ -177,6 +177,8 @@ def reference(
     Plain `generate`, with classifier-free guidance where omega is not 0: a scale of 1 + omega with the masked prompt as
     the negative one ranks tokens as SPA does, since its log-softmax shifts each branch by a constant. One sequence.
     """
+    if not max_new_tokens:
+        return []  # generate refuses to
     guided = omega != 0 and tuple(masked_ids) != tuple(original_ids)
     settings = GenerationConfig(  # type: ignore[no-untyped-call]
         max_new_tokens=max_new_tokens,

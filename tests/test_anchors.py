@@ -1,5 +1,7 @@
 """The facts about the anchors on the real data, and properties on made-up prompts."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -117,6 +119,33 @@ def test_humaneval_signatures(openai: Benchmark) -> None:
         assert header.startswith(f"def {task.entry_point}(")
         assert header.endswith(":")
         assert [text for text in signature if text != header] == by_hand
+
+
+def test_double_quotes_only(openai: Benchmark) -> None:
+    """The authors' search: right but for the docstrings in ''', of which it takes the wrong stretch."""
+    for name in ("description", "description_and_tests"):
+        wrong = {}
+        for number, task in enumerate(openai.problems):
+            (ours,), (theirs,) = anchor(task, name)[1], anchor(task, name, double_quotes_only=True)[1]
+            if ours != theirs:
+                wrong[number] = task.prompt[slice(*theirs)]
+        assert wrong.keys() == SINGLE_QUOTED
+        for number, text in wrong.items():
+            function = openai.problems[number].prompt.rpartition("\ndef ")[2]
+            if name == "description":
+                function = "\n".join(itertools.takewhile(lambda line: ">>>" not in line, function.split("\n")))
+            assert text == f"ef {function}".strip()
+
+
+def test_double_quotes_only_on_a_small_example() -> None:
+    task = problem("import math\n\ndef f(x):\n    ''' Add one.\n    >>> f(1)\n    2\n    '''\n")
+    assert texts(task, "description") == ["Add one."]
+    _, spans = anchor(task, "description", double_quotes_only=True)
+    assert [task.prompt[start:end] for start, end in spans] == ["ef f(x):\n    ''' Add one."]
+    cut = problem("def f(x):\n    ''' Add one. '''")  # the last character is lost
+    _, ((start, end),) = anchor(cut, "description", double_quotes_only=True)
+    assert cut.prompt[start:end] == "ef f(x):\n    ''' Add one. ''"
+    assert anchor(problem("x = 1\n"), "description", double_quotes_only=True)[1] == ()
 
 
 # Facts: MBPP

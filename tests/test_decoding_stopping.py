@@ -1,13 +1,26 @@
 """Stop rules and the text stream: the same end however the text is cut into pieces."""
 
 import itertools
+import re
 
 import pytest
 import tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spa.decoding.stopping import ClosedBlock, NeverStop, StopRule, TextStream, TopLevelLine, text_after
+from spa.decoding.stopping import (
+    ClosedBlock,
+    FirstOf,
+    KeepPiece,
+    LineLimit,
+    MarkedBlock,
+    NeverStop,
+    StopRule,
+    TextStream,
+    TopLevelCount,
+    TopLevelLine,
+    text_after,
+)
 
 
 def end(rule: StopRule, pieces: list[str]) -> str | None:
@@ -49,12 +62,129 @@ def test_ends(rule: StopRule, text: str, kept: str | None) -> None:
     assert end(rule, list(text)) == kept
 
 
+# The authors' rules beside ours: what the text keeps under each.
+
+HUMANEVAL = 'def f(x):\n    """ Add one. """\n'
+MBPP = '"""\nAdd one.\nassert f(1) == 2\n"""\n'
+
+
+@pytest.mark.parametrize(
+    ("pieces", "ours", "theirs"),
+    [
+        (["```python", "\nx = 1\n", "```", "\n"], "```python\nx = 1\n```", "```python\nx = 1\n```"),
+        (["```", "\nx = 1\n", "```", "\n"], "```\nx = 1\n```", None),  # not marked
+        (["```Python", "\nx = 1\n", "```", "\n"], "```Python\nx = 1\n```", None),
+        (["Use ", "```python", " f(1)", "``", "`"], None, "Use ```python f(1)```"),  # inside a line
+        (["```python\n", "```", "\n```python\nx = 1\n```"], "```python\n```", None),  # a blank block comes first
+    ],
+)
+def test_marked_block(pieces: list[str], ours: str | None, theirs: str | None) -> None:
+    assert (end(ClosedBlock(), pieces), end(MarkedBlock(), pieces)) == (ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "ours", "theirs"),
+    [
+        (["    return x\n", "\n", "print", "(f)"], "    return x\n\n", "    return x\n\n"),
+        (["print", "(1)\n", "    return x\n"], None, ""),  # before any body
+        (["    return [\n", "]"], None, "    return [\n"),  # a bracket
+    ],
+)
+def test_top_level_count_on_humaneval(pieces: list[str], ours: str | None, theirs: str | None) -> None:
+    assert (end(TopLevelLine(True), pieces), end(TopLevelCount.after(HUMANEVAL), pieces)) == (ours, theirs)
+
+
+@pytest.mark.parametrize("first", ["import", "from", "#", "class", "@"])
+def test_top_level_count_on_mbpp_ends_at_the_first_token(first: str) -> None:
+    pieces = [first, " x\n", "def", " f(x):\n", "    return x\n", "print"]
+    assert end(TopLevelLine(False), pieces) == "".join(pieces[:-1])
+    assert end(TopLevelCount.after(MBPP), pieces) == ""
+    assert end(KeepPiece(TopLevelCount.after(MBPP)), pieces) == first
+
+
+def test_top_level_count_on_mbpp_allows_one_function() -> None:
+    pieces = ["\n", "def", " f(x):\n", "    return x\n\n", "print", "(f(1))"]
+    assert end(TopLevelLine(False), pieces) == end(TopLevelCount.after(MBPP), pieces) == "".join(pieces[:-2])
+    helper_first = ["def", " g(x):\n", "def", " f(x): "]
+    assert end(TopLevelLine(False), helper_first) is None  # no body yet
+    assert end(TopLevelCount.after(MBPP), helper_first) == "def g(x):\n"
+
+
+def test_top_level_count_goes_on_with_the_prompts_last_line() -> None:
+    assert end(TopLevelCount.after("x"), [" = 1\n", "  y\n", "z"]) == " = 1\n  y\n"
+    assert end(TopLevelCount.after("def f():\n    "), ["pass", "\n", "x"]) == "pass\n"
+
+
+def test_keep_piece_keeps_the_token_that_ended_the_text() -> None:
+    pieces = ["    return x\n", "\nprint", "(f)"]
+    assert end(TopLevelLine(True), pieces) == "    return x\n\n"
+    assert end(KeepPiece(TopLevelLine(True)), pieces) == "    return x\n\nprint"
+
+
+def test_line_limit() -> None:
+    lines = ["    x = 1\n"] * 60
+    assert end(LineLimit(None, None), lines) is None
+    assert end(LineLimit(50, None), lines) == "    x = 1\n" * 51
+    blank = ["    x\n", *["\n"] * 30]
+    assert end(LineLimit(None, 18), blank) == "    x" + "\n" * 18
+    assert end(LineLimit(None, 18, n_newlines=1), ["\n"] * 30) == "\n" * 17  # behind a prompt that ends a line
+
+
+def test_first_of_several() -> None:
+    rule = FirstOf((TopLevelLine(True), LineLimit(3, None)))
+    assert end(rule, ["    x\n" * 2, "print"]) == "    x\n" * 2
+    assert end(rule, ["    x\n" * 5, "print"]) == "    x\n" * 4
+    assert end(rule, ["    x\n"]) is None
+
+
 @given(st.text("`python \ndef:x#(", max_size=80), st.data())
-@pytest.mark.parametrize("rule", [ClosedBlock(), TopLevelLine(True), TopLevelLine(False)])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        ClosedBlock(),
+        MarkedBlock(),
+        TopLevelLine(True),
+        TopLevelLine(False),
+        FirstOf((MarkedBlock(), LineLimit(3, 2))),
+    ],
+)
 def test_pieces_do_not_matter(rule: StopRule, text: str, data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.sets(st.integers(0, len(text)))) | {0, len(text)})
     pieces = [text[a:b] for a, b in itertools.pairwise(cuts)]
     assert end(rule, pieces) == end(rule, list(text))
+
+
+@given(st.lists(st.sampled_from(["```python", "```", "``", "`", "python", "\n", " ", "x = 1"]), max_size=12))
+def test_marked_block_is_the_authors_search(parts: list[str]) -> None:
+    """The text at which a search of it from its beginning first finds a block that is not blank."""
+    expected = None
+    for length in range(len("".join(parts)) + 1):
+        found = re.search("```python(.*?)```", "".join(parts)[:length], re.DOTALL)
+        if found and found[1].strip():
+            expected = "".join(parts)[:length]
+            break
+    assert end(MarkedBlock(), list("".join(parts))) == end(MarkedBlock(), parts) == expected
+
+
+@given(st.lists(st.sampled_from(["def", "import", "\n", "    ", " ", "x", "# note", "\n\n", ")"]), max_size=12))
+@pytest.mark.parametrize("prompt", [HUMANEVAL, MBPP, "x = 1", "def f():\n    "])
+def test_top_level_count_is_the_authors_count(prompt: str, parts: list[str]) -> None:
+    """The text at whose end the lines, counted from the prompt's beginning, are too many."""
+
+    def top_level(text: str) -> int:
+        return sum(bool(line) and not line[0].isspace() for line in text.split("\n"))
+
+    def has_def(text: str) -> bool:
+        return any(line.strip().startswith("def") for line in text.split("\n"))
+
+    expected, text = None, ""
+    for part in parts:
+        text += part
+        allowed = 1 if has_def(prompt + text) and not has_def(prompt) else 0
+        if top_level(prompt + text) > top_level(prompt) + allowed:
+            expected = text
+            break
+    assert end(KeepPiece(TopLevelCount.after(prompt)), parts) == expected
 
 
 @given(st.text(max_size=40))

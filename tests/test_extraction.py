@@ -167,6 +167,48 @@ def test_base_models_continue_the_prompt() -> None:
     assert solution(WITH_LIST, completion, "base") == WITH_LIST.prompt + completion
 
 
+# The authors' extraction beside ours
+
+
+ONE = f"Here:\n```python\n{BODY}\n```\nDone."
+TWO = f"{ONE}\n```python\nf(1)\n```"
+UNMARKED = f"```\n{BODY}\n```"
+
+
+@pytest.mark.parametrize(
+    ("text", "ours", "theirs"),
+    [
+        (ONE, BODY, BODY),
+        (TWO, BODY, TWO),
+        (UNMARKED, BODY, UNMARKED),
+        (f"```python\n{BODY}", BODY, f"```python\n{BODY}"),  # never closed
+        (f"  \n{BODY}\n", f"  \n{BODY}\n", f"  \n{BODY}\n"),
+    ],
+)
+def test_sole_block(text: str, ours: str, theirs: str) -> None:
+    assert solution(PLAIN, text, "chat") == ours
+    assert solution(PLAIN, text, "chat", sole_block=True) == theirs
+
+
+def test_sole_block_applies_to_base_models_too() -> None:
+    text = "    return x\n```python\nf(1)\n```"
+    assert solution(PLAIN, text, "base") == PLAIN.prompt + text
+    assert solution(PLAIN, text, "base", sole_block=True) == PLAIN.prompt + "f(1)"
+
+
+def test_bare_code_puts_nothing_back() -> None:
+    alone = f"```python\n{BODY}\n```"
+    assert "from typing import List, Tuple" in solution(WITH_LIST, alone, "chat")
+    assert solution(WITH_LIST, alone, "chat", bare_code=True) == BODY
+
+
+def test_bare_code_leaves_the_prompt_to_base_models_on_humaneval() -> None:
+    mbpp = replace(PLAIN, family="mbpp")
+    assert solution(mbpp, BODY, "base") == PLAIN.prompt + BODY
+    assert solution(mbpp, BODY, "base", bare_code=True) == BODY
+    assert solution(PLAIN, "    return x", "base", bare_code=True) == PLAIN.prompt + "    return x"
+
+
 # Any text
 
 

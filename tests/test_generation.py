@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,20 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from spa import generation
-from spa.config import CONF, RunConfig, register, resolve
+from spa.config import CONF, ProfileConfig, RunConfig, register, resolve
+from spa.decoding.engine import Decoded
+from spa.decoding.stopping import (
+    ClosedBlock,
+    FirstOf,
+    KeepPiece,
+    LineLimit,
+    MarkedBlock,
+    TopLevelCount,
+    TopLevelLine,
+)
 from spa.errors import SpaError
-from spa.records import Generation
+from spa.omega import Values
+from spa.records import Generation, Problem, PromptPair
 from spa.store import Results, Run
 
 GRID = "omega=[0,0.3,1]"
@@ -143,8 +155,6 @@ def test_tasks_without_the_anchor_are_decoded_plainly(tiny_llama: Path, tmp_path
 def test_key_changes_with_what_changes_the_text(
     tiny_llama: Path, tmp_path: Path, overrides: tuple[str, ...], humaneval: Any
 ) -> None:
-    from dataclasses import replace
-
     other = tmp_path / "other.jsonl"
     problems = [replace(humaneval.problems[0], prompt=humaneval.problems[0].prompt + " "), *humaneval.problems[1:]]
     other.write_text("".join(problem.to_json() + "\n" for problem in problems))
@@ -268,6 +278,118 @@ def test_each_checkpoint_of_the_paper_on_a_stand_in(
         assert all("### Instruction:\n" in sample.prompt_text for sample in samples)
     else:
         assert all(sample.solution.startswith(sample.prompt_text) for sample in samples)
+
+
+# The authors' profile
+
+
+@pytest.mark.parametrize(
+    "name", ["codegen_350m_mono", "codellama_7b", "deepseek_coder_1_3b", "deepseek_coder_6_7b", "deepseek_coder_33b"]
+)
+@pytest.mark.parametrize("benchmark", ["humaneval", "mbpp"])
+def test_each_checkpoint_with_the_authors_profile(
+    name: str, benchmark: str, tiny_llama: Path, tiny_codegen: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    stand_in = tiny_codegen if name == "codegen_350m_mono" else tiny_llama
+    overrides = [f"model={name}", "quantization=none", "dtype=float32", "model.device_map=null", "limit=2"]
+    overrides += ["profile=official_2024", "max_total_tokens=4000"]  # the stand-ins' tokens are single bytes
+    if benchmark == "mbpp":
+        path = request.getfixturevalue("datasets") / "MbppPlus-v0.1.0.jsonl.gz"
+        overrides += ["benchmark=mbpp", f"benchmark.path={path}"]
+    made = run(config(stand_in, tmp_path, GRID, *overrides))
+    samples, manifest = made.samples(), made.manifest()
+    assert (len(samples), manifest["profile"], manifest["mask"]) == (6, "official_2024", "collapsed")
+    assert manifest["identity"]["strict"]
+    for sample in samples:
+        assert len(sample.masked_ids) < len(sample.original_ids)
+        assert sample.batch_rows <= 2
+        if sample.finish_reason == "stop":
+            assert sample.completion == sample.raw  # the token that ended it is kept
+        bare = sample.completion if name.startswith("deepseek") or benchmark == "mbpp" else None
+        assert sample.solution == (sample.prompt_text + sample.completion if bare is None else bare)
+    if name.startswith("deepseek"):
+        assert manifest["identity"]["eos_token_ids"] == [32021, 32013]
+
+
+def test_begin_of_sentence_ends_a_text(tiny_llama: Path, tmp_path: Path) -> None:
+    (ours,) = run(config(tiny_llama, tmp_path, "omega=0", "limit=1", "model.eos_token_ids=[0]")).samples()
+    bos = ours.completion_ids[3]
+    switch = [f"model.bos_token_id={bos}", "profile.stop_at_bos=true"]
+    (theirs,) = run(config(tiny_llama, tmp_path, "omega=0", "limit=1", "model.eos_token_ids=[0]", *switch)).samples()
+    assert len(ours.completion_ids) == 12
+    assert theirs.completion_ids == ours.completion_ids[: ours.completion_ids.index(bos)]
+    assert theirs.finish_reason == "eos"
+
+
+@pytest.mark.parametrize("omega", ["omega=[0,1]", "omega=0..1"])
+def test_a_prompt_that_fills_the_total(tiny_codegen: Path, tmp_path: Path, omega: str) -> None:
+    base = ["model.kind=base", "model.template=completion", "task_ids=[HumanEval/0,HumanEval/23]", omega]
+    with pytest.raises(SpaError, match=r"HumanEval/0: .* leaves no room"):
+        run(config(tiny_codegen, tmp_path, *base, "max_total_tokens=240"))
+    samples = run(
+        config(tiny_codegen, tmp_path, *base, "max_total_tokens=240", "profile.empty_when_full=true")
+    ).samples()
+    full = [sample for sample in samples if sample.task_id == "HumanEval/0"]
+    assert {len(sample.original_ids) > 240 for sample in full} == {True}
+    assert {(sample.raw, sample.finish_reason, sample.solution) for sample in full} == {
+        ("", "length", full[0].prompt_text)
+    }
+    assert (full[0].omega_lo, full[-1].omega_hi) == (0, 1)
+    others = [sample for sample in samples if sample.task_id == "HumanEval/23"]
+    assert others
+    assert all(sample.completion_ids for sample in others)
+
+
+def test_total_length_counts_the_original_prompt(tiny_codegen: Path, tmp_path: Path) -> None:
+    plan = generation.plan(config(tiny_codegen, tmp_path, "max_total_tokens=500", "max_new_tokens=400"))
+    pair = PromptPair("t", "", (), (1,) * 490, (1,) * 495, ())
+    assert generation.room(plan.config, pair, 2048) == 10
+
+
+HUMANEVAL = Problem("t", "humaneval", "def f():\n    pass\n", "f", "", [], None, "", 0.0)
+MBPP = Problem("t", "mbpp", '"""\nAdd.\n"""\n', "f", "", [], None, "", 0.0)
+
+
+def test_each_switch_chooses_its_stop_rule() -> None:
+    rule = generation.stop_rule
+    assert rule(ProfileConfig(), "chat", HUMANEVAL) == ClosedBlock()
+    assert rule(ProfileConfig(marked_block_stop=True), "chat", HUMANEVAL) == MarkedBlock()
+    for problem in (HUMANEVAL, MBPP):
+        ours = TopLevelLine(in_function=problem is HUMANEVAL)
+        counted = TopLevelCount.after(problem.prompt)
+        limit = LineLimit(50, 18, n_newlines=1)
+        assert rule(ProfileConfig(), "base", problem) == ours
+        assert rule(ProfileConfig(count_top_level=True), "base", problem) == counted
+        assert rule(ProfileConfig(keep_stop_token=True), "base", problem) == KeepPiece(ours)
+        assert rule(ProfileConfig(max_lines=50, max_newlines=18), "base", problem) == FirstOf((ours, limit))
+        official = ProfileConfig(count_top_level=True, keep_stop_token=True, max_lines=50, max_newlines=18)
+        assert rule(official, "base", problem) == KeepPiece(FirstOf((counted, limit)))
+
+
+def test_each_switch_chooses_its_extraction(tiny_llama: Path, tmp_path: Path) -> None:
+    text = "```\nx = 1\n```"
+    decoded = Decoded("t", Values((0.0,)), [], text, text, "eos", 0.0, 1)
+    pair = PromptPair("t", "", (), (), (), ())
+    helper = replace(HUMANEVAL, prompt=f"import math\n{HUMANEVAL.prompt}")
+
+    def program(*switches: str) -> str:
+        (made,) = generation.to_generations(config(tiny_llama, tmp_path, *switches), helper, pair, decoded)
+        return made.solution
+
+    assert program() == "import math\n\nx = 1"
+    assert program("profile.bare_code=true") == "x = 1"
+    assert program("profile.sole_block=true") == text
+
+
+def test_double_quotes_only_moves_the_mask(tiny_llama: Path, tmp_path: Path) -> None:
+    plans = [
+        generation.plan(config(tiny_llama, tmp_path, "omega=1", f"profile.double_quotes_only={switch}"))
+        for switch in ("false", "true")
+    ]
+    spans = [plan.spans["HumanEval/69"] for plan in plans]
+    assert spans[0] != spans[1]
+    assert plans[0].spans["HumanEval/0"] == plans[1].spans["HumanEval/0"]
+    assert plans[0].run.key != plans[1].run.key
 
 
 def test_results_hold_one_folder_per_cell(tiny_llama: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from hydra import compose, initialize_config_dir
 from spa import generation, models, pipeline
 from spa.config import CONF, RunConfig, register, resolve
 from spa.decoding.engine import Engine, Request
+from spa.decoding.stopping import ClosedBlock
 from spa.omega import Values
 from spa.replay import compare, replay
 from spa.store import Results
@@ -73,7 +74,7 @@ def test_batches_agree_in_float32(tmp_path: Path) -> None:
                 pair.original_ids,
                 pair.masked_ids,
                 Values((0.0, 0.3)),
-                generation.stop_rule("chat", "humaneval"),
+                ClosedBlock(),
                 24,
             )
             for pair in pairs

@@ -102,6 +102,33 @@ class ClosedBlock:
         return ClosedBlock(inside, line, offset), None
 
 
+@dataclass(frozen=True)
+class MarkedBlock:
+    """Stops behind the backticks that close the first block marked ```` ```python ````, wherever in a line both stand.
+
+    Unmarked blocks and other spellings count as text. Where that first block is blank, nothing ever stops.
+    Source: the authors' has_complete_python_function_generation_deepseek.
+    """
+
+    opened: bool = False
+    filled: bool = False
+    tail: str = ""  # the end of the text, which may be the beginning of the mark that comes next
+    length: int = 0
+
+    def feed(self, piece: str) -> tuple[StopRule, int | None]:
+        opened, text, length = self.opened, self.tail + piece, self.length + len(piece)
+        if not opened:
+            _, mark, rest = text.partition("```python")
+            if not mark:
+                return MarkedBlock(tail=text[-8:], length=length), None
+            opened, text = True, rest
+        code, mark, rest = text.partition("```")
+        filled = self.filled or bool((code if mark else text[:-2]).strip())
+        if not mark:
+            return MarkedBlock(opened, filled, text[-2:], length), None
+        return (self, length - len(rest)) if filled else (NeverStop(), None)
+
+
 DEFINITION = re.compile(r"(async\s+def|def|class)\b")
 INLINE_BODY = re.compile(r".*\)\s*(->[^:]*)?:\s*[^\s#]")
 
@@ -123,7 +150,7 @@ class TopLevelLine:
         in_function, has_body, offset = self.in_function, self.has_body, self.offset
         *finished, line = (self.line + piece).split("\n")
         for number, text in enumerate([*finished, line]):
-            at_margin = bool(text.strip()) and not text[0].isspace()
+            at_margin = _at_margin(text)
             if at_margin and has_body and text[0] not in ")]}":
                 return self, offset
             if number < len(finished):
@@ -133,3 +160,92 @@ class TopLevelLine:
                     has_body = True
                 offset += len(text) + 1
         return TopLevelLine(in_function, has_body, line, offset), None
+
+
+@dataclass(frozen=True)
+class TopLevelCount:
+    """Stops before a top-level line by the number of them, whatever they hold.
+
+    The first one ends the text; where the prompt has no `def` line, as on MBPP, but the text has one, the second does.
+    Decided at the end of each piece, so a text that begins with `import` ends at once, and `def` cut in two would too.
+    Source: the authors' has_complete_python_function_generation.
+    """
+
+    prompt_has_def: bool
+    line: str  # the unfinished line, beginning in the prompt
+    offset: int  # where that line begins, in characters of the text
+    has_def: bool = False
+    n_lines: int = 0
+
+    @classmethod
+    def after(cls, prompt: str) -> Self:
+        *_, last = lines = prompt.split("\n")
+        return cls(any(map(_is_def, lines)), last, -len(last))
+
+    def feed(self, piece: str) -> tuple["TopLevelCount", int | None]:
+        has_def, n_lines, offset = self.has_def, self.n_lines - _at_margin(self.line), self.offset
+        latest = 0
+        *finished, line = (self.line + piece).split("\n")
+        for number, text in enumerate([*finished, line]):
+            has_def = has_def or _is_def(text)
+            if _at_margin(text):
+                n_lines, latest = n_lines + 1, max(offset, 0)
+            if number < len(finished):
+                offset += len(text) + 1
+        allowed = 1 if has_def and not self.prompt_has_def else 0
+        rule = TopLevelCount(self.prompt_has_def, line, offset, has_def, n_lines)
+        return rule, latest if n_lines > allowed else None
+
+
+@dataclass(frozen=True)
+class LineLimit:
+    """Stops behind the line break that is one more than `max_lines`, or the last of `max_newlines` in a row."""
+
+    max_lines: int | None
+    max_newlines: int | None
+    n_lines: int = 0
+    n_newlines: int = 0  # in a row; the prompt's last ones count
+    length: int = 0
+
+    def feed(self, piece: str) -> tuple["LineLimit", int | None]:
+        n_lines, n_newlines = self.n_lines, self.n_newlines
+        for length, character in enumerate(piece, self.length + 1):
+            is_newline = character == "\n"
+            n_lines, n_newlines = n_lines + is_newline, n_newlines + 1 if is_newline else 0
+            too_many = self.max_lines is not None and n_lines > self.max_lines
+            if too_many or (self.max_newlines is not None and n_newlines >= self.max_newlines):
+                return self, length
+        return replace(self, n_lines=n_lines, n_newlines=n_newlines, length=self.length + len(piece)), None
+
+
+@dataclass(frozen=True)
+class FirstOf:
+    """Stops where the first of several rules does."""
+
+    rules: tuple[StopRule, ...]
+
+    def feed(self, piece: str) -> tuple["FirstOf", int | None]:
+        fed = [rule.feed(piece) for rule in self.rules]
+        return FirstOf(tuple(rule for rule, _ in fed)), min((cut for _, cut in fed if cut is not None), default=None)
+
+
+@dataclass(frozen=True)
+class KeepPiece:
+    """Stops when another rule does, but keeps all of the text so far: the token that ended it stays in."""
+
+    rule: StopRule
+    length: int = 0
+
+    def feed(self, piece: str) -> tuple["KeepPiece", int | None]:
+        rule, cut = self.rule.feed(piece)
+        length = self.length + len(piece)
+        return KeepPiece(rule, length), None if cut is None else length
+
+
+def _at_margin(line: str) -> bool:
+    return bool(line) and not line[0].isspace()
+
+
+def _is_def(line: str) -> bool:
+    """As the authors' scripts see it: `default = 1` is one too."""
+    return line.strip().startswith("def")
