@@ -169,7 +169,7 @@ def resolve(config: DictConfig) -> RunConfig:
         if value is not None and value < 1:
             raise SpaError(f"{name}={value} must be at least 1")
     if run.batch_size != "auto" and not (isinstance(run.batch_size, int) and run.batch_size >= 1):
-        raise SpaError(f"batch_size={run.batch_size} must be a number of at least 1, or auto")
+        raise SpaError(f"batch_size={run.batch_size} must be at least 1, or auto")
     for name in ("max_lines", "max_newlines"):
         value = getattr(run.profile, name)
         if value is not None and value < 1:
