@@ -109,8 +109,13 @@ def load_tokenizer(checkpoint: Checkpoint) -> Any:
         )
 
 
-def load(checkpoint: Checkpoint, config: ModelConfig, tokenizer: Any, dtype: str, quantization: str) -> LoadedModel:
-    """Load the weights. dtype: resolved; quantization: "none", "int8" or "nf4" (bitsandbytes)."""
+def load(
+    checkpoint: Checkpoint, config: ModelConfig, tokenizer: Any, dtype: str, quantization: str, packed: bool = True
+) -> LoadedModel:
+    """Load the weights. dtype: resolved; quantization: "none", "int8" or "nf4" (bitsandbytes).
+
+    packed: float32 linear layers on a CPU get oneDNN's layout, for inference only.
+    """
     torch_dtype = getattr(torch, dtype)
     arguments: dict[str, Any] = {"dtype": torch_dtype, "revision": checkpoint.revision}
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -142,7 +147,7 @@ def load(checkpoint: Checkpoint, config: ModelConfig, tokenizer: Any, dtype: str
     if "device_map" not in arguments:
         model = model.to(device)
     model.eval()
-    packed = can_pack(model)
+    packed = packed and can_pack(model)
     if packed:
         pack(model)
     eos_ids = tuple(config.eos_token_ids) or ((tokenizer.eos_token_id,) if tokenizer.eos_token_id is not None else ())
