@@ -18,7 +18,7 @@ from spa import anchors, benchmarks, models, omega, prompts, provenance
 from spa.benchmarks import Benchmark
 from spa.config import RunConfig, generation_key
 from spa.decoding.engine import Budget, Decoded, Engine, Request
-from spa.decoding.stopping import ClosedBlock, StopRule, TopLevelLine
+from spa.decoding.stopping import ClosedBlock, StopRule, TopLevelLine, detokenizer
 from spa.errors import SpaError
 from spa.extraction import solution
 from spa.records import Generation, Problem, PromptPair, Span
@@ -63,7 +63,7 @@ def plan(config: RunConfig) -> Plan:
         "template": template.sha,
         "prompts": _sha([[problem.task_id, problem.prompt] for problem, _ in anchored]),
         "anchor": None if omegas == omega.PLAIN else config.anchor.name,
-        "mask": None if omegas == omega.PLAIN else [config.mask.name, config.mask.token or config.model.mask_token],
+        "mask": None if omegas == omega.PLAIN else [config.mask.name, mask_token(config)],
         "omega": omega.to_json(omegas),
         "stop": config.model.kind,
         "profile": config.profile.name,
@@ -112,6 +112,7 @@ def generate(plan: Plan) -> None:
             omegas=part,
             stop=stop_rule(config.model.kind, problem.family),
             max_new_tokens=room(config, pair, loaded.context_length),
+            hidden=pair.hidden,
         )
         for problem, pair in zip(missing, pairs, strict=True)
         for part in todo[problem.task_id]
@@ -120,7 +121,7 @@ def generate(plan: Plan) -> None:
     engine = Engine(
         loaded.model,
         loaded.eos_ids,
-        _detokenizer(tokenizer),
+        detokenizer(tokenizer),
         batch_size=_batch_size(config, loaded, requests),
         strict=config.strict,
         budget=Budget(config.max_lanes_per_task, config.max_lane_steps),
@@ -155,9 +156,14 @@ def render_all(plan: Plan, tokenizer: Any, problems: Sequence[Problem]) -> list[
         tokenizer,
         config.benchmark.family,
         config.mask.name,
-        config.mask.token or config.model.mask_token,
+        mask_token(config),
     )
     return [render(problem, plan.spans[problem.task_id]) for problem in problems]
+
+
+def mask_token(config: RunConfig) -> str | None:
+    """What anchored text is replaced by, if anything; None also where the tokenizer is to say."""
+    return None if config.mask.name == "attention" else config.mask.token or config.model.mask_token
 
 
 def stop_rule(kind: str, family: str) -> StopRule:
@@ -208,14 +214,6 @@ def to_generations(problem: Problem, pair: PromptPair, decoded: Decoded, kind: s
         )
         for lo, hi in parts
     ]
-
-
-def _detokenizer(tokenizer: Any) -> Any:
-    def detokenize(ids: Sequence[int]) -> str:
-        text: str = tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        return text
-
-    return detokenize
 
 
 def _put_in_order(plan: Plan) -> None:

@@ -7,7 +7,7 @@ import tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spa.decoding.stopping import ClosedBlock, NeverStop, StopRule, TextStream, TopLevelLine, text_after
+from spa.decoding.stopping import ClosedBlock, NeverStop, StopRule, StopStrings, TextStream, TopLevelLine, text_after
 
 
 def end(rule: StopRule, pieces: list[str]) -> str | None:
@@ -30,6 +30,10 @@ FUNCTION = "import math\n\ndef f(a,\n      b):\n    return a\n"
 @pytest.mark.parametrize(
     ("rule", "text", "kept"),
     [
+        (StopStrings(("\n\n", "</s>")), "a\nb </s\n\nc</s>", "a\nb </s"),
+        (StopStrings(("abcd", "b")), "xabcd", "xa"),
+        (StopStrings(("c", "abc")), "xabc", "x"),
+        (StopStrings(("end",)), "en", None),
         (ClosedBlock(), CHAT + "\nIt works because", CHAT),
         (ClosedBlock(), OTHER + " tail", OTHER),
         (ClosedBlock(), "```python\nx = 1\n", None),
