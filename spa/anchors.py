@@ -78,10 +78,49 @@ def anchor(problem: Problem, name: str, double_quotes_only: bool = False) -> tup
     """
     check(name, problem.family)
     if name == "tagged":
-        problem, spans = _untag(problem)
-    else:
-        spans = _spans(problem, name, double_quotes_only)
-    return problem, tuple(_stripped(problem.prompt, spans))
+        text, tagged = untag(problem.prompt, f"task {problem.task_id}")
+        return replace(problem, prompt=text), tagged
+    return problem, tuple(_stripped(problem.prompt, _spans(problem, name, double_quotes_only)))
+
+
+def untag(text: str, name: str) -> tuple[str, tuple[Span, ...]]:
+    """The text without its tags, and the spans that they enclosed. name: whose text it is, for errors."""
+    spans: list[Span] = []
+    opened: int | None = None
+    removed = 0
+    for tag in TAG.finditer(text):
+        here = tag.start() - removed
+        removed += len(tag.group())
+        closing = bool(tag[1])
+        if closing == (opened is None):
+            raise SpaError(
+                f"{name}: {tag.group()} at character {tag.start()} of the prompt is "
+                f"{'not opened' if closing else 'inside another'}; write <anchor>text</anchor>, not nested"
+            )
+        if opened is not None:
+            spans.append((opened, here))
+        opened = None if closing else here
+    if opened is not None:
+        raise SpaError(f"{name}: the last <anchor> of the prompt is not closed; add </anchor>")
+    text = TAG.sub("", text)
+    return text, tuple(_stripped(text, spans))
+
+
+def occurrences(text: str, anchored: Iterable[str], name: str) -> tuple[Span, ...]:
+    """Everywhere that one of the anchored strings stands in the text, overlaps joined. name: whose text it is."""
+    spans: list[Span] = []
+    for string in anchored:
+        found = [place.start() for place in re.finditer(f"(?={re.escape(string)})", text)]
+        if not string.strip() or not found:
+            raise SpaError(f"{name}: the anchor {string!r} is blank or does not stand in the prompt")
+        spans += [(start, start + len(string)) for start in found]
+    joined: list[Span] = []
+    for start, end in sorted(spans):
+        if joined and start < joined[-1][1]:
+            joined[-1] = joined[-1][0], max(end, joined[-1][1])
+        else:
+            joined.append((start, end))
+    return tuple(_stripped(text, joined))
 
 
 def _spans(problem: Problem, name: str, double_quotes_only: bool) -> list[Span]:
@@ -200,25 +239,3 @@ def _position(text: str, node: ast.stmt) -> Span:
     assert node.end_lineno is not None  # ast.parse
     assert node.end_col_offset is not None  # sets both
     return offset(node.lineno, node.col_offset), offset(node.end_lineno, node.end_col_offset)
-
-
-def _untag(problem: Problem) -> tuple[Problem, list[Span]]:
-    """The problem without its tags, and the spans that they enclosed in the new prompt."""
-    spans: list[Span] = []
-    opened: int | None = None
-    removed = 0
-    for tag in TAG.finditer(problem.prompt):
-        here = tag.start() - removed
-        removed += len(tag.group())
-        closing = bool(tag[1])
-        if closing == (opened is None):
-            raise SpaError(
-                f"task {problem.task_id}: {tag.group()} at character {tag.start()} of the prompt is "
-                f"{'not opened' if closing else 'inside another'}; write <anchor>text</anchor>, not nested"
-            )
-        if opened is not None:
-            spans.append((opened, here))
-        opened = None if closing else here
-    if opened is not None:
-        raise SpaError(f"task {problem.task_id}: the last <anchor> of the prompt is not closed; add </anchor>")
-    return replace(problem, prompt=TAG.sub("", problem.prompt)), spans

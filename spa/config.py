@@ -27,7 +27,7 @@ QUANTIZATIONS = ("none", "int8", "nf4")
 KINDS = ("chat", "base")
 FAMILIES = ("humaneval", "mbpp")
 COUNTS = ("max_new_tokens", "max_total_tokens", "max_lanes_per_task", "max_lane_steps", "limit")
-MASKS = ("per_token", "collapsed")
+MASKS = ("per_token", "collapsed", "attention")
 SANDBOXES = ("auto", "bubblewrap", "none")
 
 
@@ -160,6 +160,10 @@ def resolve(config: DictConfig) -> RunConfig:
     _check_choice("model.kind", run.model.kind, KINDS)
     _check_choice("benchmark.family", run.benchmark.family, FAMILIES)
     _check_choice("mask", run.mask.name, MASKS)
+    if run.mask.name == "attention" and run.mask.token is not None:
+        raise SpaError(
+            f"mask.token={run.mask.token} has no meaning with mask=attention, which replaces no token; drop it"
+        )
     _check_choice("dtype", run.dtype, DTYPES)
     _check_choice("quantization", run.quantization, QUANTIZATIONS)
     _check_choice("sandbox", run.sandbox, SANDBOXES)

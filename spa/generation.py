@@ -28,6 +28,7 @@ from spa.decoding.stopping import (
     StopRule,
     TopLevelCount,
     TopLevelLine,
+    detokenizer,
 )
 from spa.errors import SpaError
 from spa.extraction import solution
@@ -74,7 +75,7 @@ def plan(config: RunConfig) -> Plan:
         "template": template.sha,
         "prompts": _sha([[problem.task_id, problem.prompt] for problem, _ in anchored]),
         "anchor": None if omegas == omega.PLAIN else config.anchor.name,
-        "mask": None if omegas == omega.PLAIN else [config.mask.name, config.mask.token or config.model.mask_token],
+        "mask": None if omegas == omega.PLAIN else [config.mask.name, mask_token(config)],
         "omega": omega.to_json(omegas),
         "stop": config.model.kind,
         "profile": config.profile.name,
@@ -124,6 +125,7 @@ def generate(plan: Plan) -> None:
             omegas=part,
             stop=stop_rule(config.profile, config.model.kind, problem),
             max_new_tokens=room(config, pair, loaded.context_length),
+            hidden=pair.hidden,
         )
         for problem, pair in zip(missing, pairs, strict=True)
         for part in todo[problem.task_id]
@@ -132,7 +134,7 @@ def generate(plan: Plan) -> None:
     engine = Engine(
         loaded.model,
         loaded.eos_ids,
-        _detokenizer(tokenizer),
+        detokenizer(tokenizer),
         batch_size=_batch_size(config, loaded, requests),
         strict=config.strict,
         budget=Budget(config.max_lanes_per_task, config.max_lane_steps),
@@ -168,9 +170,14 @@ def render_all(plan: Plan, tokenizer: Any, problems: Sequence[Problem]) -> list[
         tokenizer,
         config.benchmark.family,
         config.mask.name,
-        config.mask.token or config.model.mask_token,
+        mask_token(config),
     )
     return [render(problem, plan.spans[problem.task_id]) for problem in problems]
+
+
+def mask_token(config: RunConfig) -> str | None:
+    """What anchored text is replaced by, if anything; None also where the tokenizer is to say."""
+    return None if config.mask.name == "attention" else config.mask.token or config.model.mask_token
 
 
 def stop_rule(profile: ProfileConfig, kind: str, problem: Problem) -> StopRule:
@@ -244,14 +251,6 @@ def to_generations(config: RunConfig, problem: Problem, pair: PromptPair, decode
         )
         for lo, hi in parts
     ]
-
-
-def _detokenizer(tokenizer: Any) -> Any:
-    def detokenize(ids: Sequence[int]) -> str:
-        text: str = tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        return text
-
-    return detokenize
 
 
 def _put_in_order(plan: Plan) -> None:

@@ -155,12 +155,19 @@ def load(
         model=model,
         tokenizer=tokenizer,
         eos_ids=eos_ids,
-        context_length=int(getattr(model.config, "max_position_embeddings", 2**31)),
+        context_length=context_length(model.config),
         dtype=dtype,
         attention=attention,
         linear="oneDNN, packed" if packed else "torch",
         device=torch.cuda.get_device_name() if device == "cuda" else "cpu",
     )
+
+
+def context_length(config: Any) -> int:
+    """How many tokens a model reads. Up to a sliding window's width its attention is like any other's."""
+    names = ("max_position_embeddings", "sliding_window", "attention_chunk_size")
+    lengths = [getattr(config.get_text_config(), name, None) for name in names]
+    return min((int(length) for length in lengths if length), default=2**31)
 
 
 def fitting_lanes(loaded: LoadedModel, tokens: int) -> int:
@@ -196,6 +203,33 @@ def reference(
     negative = {"negative_prompt_ids": torch.tensor([list(masked_ids)], device=ids.device)} if guided else {}
     output = loaded.model.generate(ids, attention_mask=torch.ones_like(ids), generation_config=settings, **negative)
     tokens: list[int] = output[0, len(original_ids) :].tolist()
+    return tokens
+
+
+@torch.inference_mode()
+def attention_reference(
+    loaded: LoadedModel, prompt_ids: Sequence[int], hidden: Sequence[int], omega: float, completion_ids: Sequence[int]
+) -> list[int]:
+    """The greedy choice after the prompt and after each further token of `completion_ids`, with mask=attention.
+
+    An oracle independent of our engine: each branch is one forward pass over prompt and completion without a cache, the
+    masked one under an explicit mask of all positions. Greedy decoding gives `completion_ids` if and only if each of
+    them is the choice at its place; the last choice is what follows them.
+    """
+    ids = torch.tensor([[*prompt_ids, *completion_ids]], device=loaded.model.device)
+    size = ids.shape[1]
+    seen = torch.ones(size, size, dtype=torch.bool).tril()  # [query, key]
+    seen[:, list(hidden)] = False
+    seen |= torch.eye(size, dtype=torch.bool) & ~seen.any(dim=1, keepdim=True)
+    mask = torch.zeros(1, 1, size, size, dtype=loaded.model.dtype).masked_fill_(
+        ~seen, torch.finfo(loaded.model.dtype).min
+    )
+    kept = len(completion_ids) + 1
+    original = loaded.model(ids, use_cache=False, logits_to_keep=kept).logits[0].float()
+    masked = (
+        loaded.model(ids, attention_mask=mask.to(ids.device), use_cache=False, logits_to_keep=kept).logits[0].float()
+    )
+    tokens: list[int] = (original + omega * (original - masked)).argmax(dim=-1).tolist()
     return tokens
 
 

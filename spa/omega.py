@@ -44,18 +44,19 @@ PLAIN = Values((0.0,))
 
 
 def parse(value: Any) -> OmegaSet:
-    """Read an omega set as configs and command lines write it.
+    """Read an omega set as configs and command lines write it; one that is read already is only checked.
 
     Raises SpaError for NaN, infinity, and empty or reversed sets.
     """
+    if isinstance(value, Values):
+        value = value.values
+    if isinstance(value, Interval):
+        return _interval(value.lo, value.hi, value.closed, f"{value.lo}..{value.hi}")
     if isinstance(value, str) and ".." in value:
         match = re.fullmatch(r"\s*(.+?)\s*\.\.\s*(.+?)\s*", value)
         if not match:
             raise SpaError(f"omega={value} is not an interval; {_HELP}")
-        lo, hi = (_number(end, value) for end in match.groups())
-        if lo >= hi:
-            raise SpaError(f"omega={value} is an empty or reversed interval; write the smaller end first")
-        return Interval(lo, hi)
+        return _interval(match[1], match[2], True, value)
     if isinstance(value, list | tuple):
         if not value:
             raise SpaError(f"omega=[] is an empty set; {_HELP}")
@@ -98,6 +99,13 @@ def remaining(whole: OmegaSet, done: Iterable[tuple[float, float]]) -> list[Omeg
 def bounds(part: OmegaSet) -> list[tuple[float, float]]:
     """The part as result lines name it: (omega, omega) for each value, or the two ends of an interval."""
     return [(value, value) for value in part.values] if isinstance(part, Values) else [(part.lo, part.hi)]
+
+
+def _interval(lo: Any, hi: Any, closed: bool, whole: str) -> Interval:
+    lo, hi = _number(lo, whole), _number(hi, whole)
+    if lo >= hi:
+        raise SpaError(f"omega={whole} is an empty or reversed interval; write the smaller end first")
+    return Interval(lo, hi, closed)
 
 
 def _number(item: Any, whole: Any) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from spa.config import CONF
+from spa.config import CONF, MASKS
 from spa.errors import SpaError
 from spa.records import Problem, PromptPair, Span
 
@@ -41,34 +41,42 @@ class Renderer:
     """A template bound to a tokenizer, a mask and a benchmark family."""
 
     tokenizer: Any
-    mask: str  # "per_token" or "collapsed"
-    mask_token: str
-    mask_id: int
+    mask: str  # "per_token", "collapsed" or "attention"
+    mask_token: str | None  # None with "attention", which replaces no token
+    mask_id: int | None
     strip: bool
     prefix: str
     suffix: str
 
     def __call__(self, problem: Problem, spans: Sequence[Span]) -> PromptPair:
         """Render and tokenize one problem. spans: sorted, disjoint, in `problem.prompt`."""
-        text = problem.prompt.strip() if self.strip else problem.prompt
-        shift = problem.prompt.index(text)
+        return self.pair(problem.task_id, problem.prompt, spans)
+
+    def pair(self, task_id: str, problem_text: str, spans: Sequence[Span]) -> PromptPair:
+        """Render and tokenize any text. spans: sorted, disjoint, in `problem_text`, not in blanks at its ends."""
+        text = problem_text.strip() if self.strip else problem_text
+        shift = problem_text.index(text)
         spans = [(start - shift, end - shift) for start, end in spans]
         prompt_text = self.prefix + text + self.suffix
         anchor_spans = tuple((len(self.prefix) + start, len(self.prefix) + end) for start, end in spans)
         original, offsets = encode(self.tokenizer, prompt_text)
         positions = overlapping(offsets, anchor_spans)
+        masked = list(original)
         if self.mask == "collapsed":
+            assert self.mask_token is not None
             masked, _ = encode(self.tokenizer, self.prefix + replace_spans(text, spans, self.mask_token) + self.suffix)
-        else:
-            hidden = set(positions)
-            masked = [self.mask_id if position in hidden else token for position, token in enumerate(original)]
+        elif self.mask == "per_token":
+            assert self.mask_id is not None
+            for position in positions:
+                masked[position] = self.mask_id
         return PromptPair(
-            task_id=problem.task_id,
+            task_id=task_id,
             prompt_text=prompt_text,
             anchor_spans=anchor_spans,
             original_ids=tuple(original),
             masked_ids=tuple(masked),
             masked_positions=tuple(positions),
+            hidden=tuple(positions) if self.mask == "attention" else (),
         )
 
 
@@ -76,7 +84,9 @@ def renderer(template: Template, tokenizer: Any, family: str, mask: str, mask_to
     """Bind a template. Raises SpaError where tokenizer and template or mask token do not fit."""
     if not tokenizer.is_fast:
         raise SpaError(f"{type(tokenizer).__name__} gives no character offsets; SPA needs a fast tokenizer")
-    token, token_id = resolve_mask_token(tokenizer, mask_token)
+    if mask not in MASKS:
+        raise SpaError(f"mask={mask} is unknown; choose one of: {', '.join(MASKS)}")
+    token, token_id = (None, None) if mask == "attention" else resolve_mask_token(tokenizer, mask_token)
     rendered = PLACEHOLDER
     if template.chat:
         if not (template.chat_template or tokenizer.chat_template):

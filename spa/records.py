@@ -51,6 +51,7 @@ class PromptPair:
     original_ids: tuple[int, ...]
     masked_ids: tuple[int, ...]
     masked_positions: tuple[int, ...]  # positions of original_ids that overlap an anchor span
+    hidden: tuple[int, ...] = ()  # positions of masked_ids that nothing attends to: mask=attention's masked_positions
 
 
 @dataclass(frozen=True)

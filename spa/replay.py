@@ -1,6 +1,6 @@
 """Stored samples, decoded again by transformers alone: the token ids in a results folder make its texts checkable."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from spa import models
@@ -38,15 +38,24 @@ def replay(results: Results, n_tasks: int) -> Iterator[Replayed]:
         tasks = list(dict.fromkeys(sample.task_id for sample in samples))[:n_tasks]
         for sample in samples:
             if sample.task_id in tasks:
-                yield compare(loaded, sample, run.key)
+                hidden = sample.masked_positions if manifest["mask"] == "attention" else []
+                yield compare(loaded, sample, run.key, hidden)
 
 
-def compare(loaded: models.LoadedModel, sample: Generation, key: str) -> Replayed:
-    """Decode as many tokens as the sample has, and one more where it ended with an EOS."""
+def compare(loaded: models.LoadedModel, sample: Generation, key: str, hidden: Sequence[int]) -> Replayed:
+    """Decode as many tokens as the sample has, and one more where it ended with an EOS.
+
+    hidden: positions that the masked branch does not attend to. transformers' guidance cannot hide them, so there each
+    token is checked against the choice that forward passes without a cache make in its place.
+    """
     omega = (sample.omega_lo + sample.omega_hi) / 2
     expected = sample.completion_ids
     at_end = sample.finish_reason == "eos"
-    tokens = models.reference(loaded, sample.original_ids, sample.masked_ids, omega, len(expected) + at_end)
+    count = len(expected) + at_end
+    if hidden and omega != 0:
+        tokens = models.attention_reference(loaded, sample.original_ids, hidden, omega, expected)[:count]
+    else:
+        tokens = models.reference(loaded, sample.original_ids, sample.masked_ids, omega, count)
     same = next((i for i, (a, b) in enumerate(zip(tokens, expected, strict=False)) if a != b), len(expected))
-    ended = len(tokens) == len(expected) + at_end and (not at_end or tokens[-1] in loaded.eos_ids)
+    ended = len(tokens) == count and (not at_end or tokens[-1] in loaded.eos_ids)
     return Replayed(sample, key, same, agrees=same == len(expected) and ended)

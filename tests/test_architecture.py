@@ -22,7 +22,7 @@ MODULES = {
 ORDER = """
 errors records omega config benchmarks anchors prompts packing models
 decoding.stopping decoding.cache decoding.formula decoding.forward decoding.engine
-extraction store provenance generation
+extraction store provenance generation api
 sandbox scoring_worker scoring doctor pipeline application replay bench
 statistics aggregate tables figures report status
 """.split()  # noqa: SIM905 - in the order in which one reads them
@@ -36,7 +36,7 @@ MAY_IMPORT_TORCH = (
     "decoding.engine",
     "bench",
 )
-NEED_TORCH = (*MAY_IMPORT_TORCH, "generation", "pipeline", "replay")
+NEED_TORCH = (*MAY_IMPORT_TORCH, "generation", "pipeline", "replay", "api")
 
 
 def imports(node: ast.AST) -> Iterator[str]:
@@ -98,6 +98,11 @@ def test_the_rest_runs_without_torch() -> None:
     loaded = loaded_by(f"import {', '.join(free)}")
     assert {"spa", "pandas"} <= loaded
     assert not loaded & TORCH
+
+
+def test_the_package_itself_is_light() -> None:
+    assert not loaded_by("import spa") & {*TORCH, "hydra", "pandas"}
+    assert "torch" in loaded_by("import spa; spa.generate")
 
 
 def test_composing_a_cell_imports_nothing_slow() -> None:

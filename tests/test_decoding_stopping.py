@@ -16,6 +16,7 @@ from spa.decoding.stopping import (
     MarkedBlock,
     NeverStop,
     StopRule,
+    StopStrings,
     TextStream,
     TopLevelCount,
     TopLevelLine,
@@ -43,6 +44,10 @@ FUNCTION = "import math\n\ndef f(a,\n      b):\n    return a\n"
 @pytest.mark.parametrize(
     ("rule", "text", "kept"),
     [
+        (StopStrings(("\n\n", "</s>")), "a\nb </s\n\nc</s>", "a\nb </s"),
+        (StopStrings(("abcd", "b")), "xabcd", "xa"),
+        (StopStrings(("c", "abc")), "xabc", "x"),
+        (StopStrings(("end",)), "en", None),
         (ClosedBlock(), CHAT + "\nIt works because", CHAT),
         (ClosedBlock(), OTHER + " tail", OTHER),
         (ClosedBlock(), "```python\nx = 1\n", None),

@@ -9,7 +9,7 @@ from hydra import compose, initialize_config_dir
 from spa import generation, models, pipeline
 from spa.config import CONF, RunConfig, register, resolve
 from spa.decoding.engine import Engine, Request
-from spa.decoding.stopping import ClosedBlock
+from spa.decoding.stopping import ClosedBlock, detokenizer
 from spa.omega import Values
 from spa.replay import compare, replay
 from spa.store import Results
@@ -46,9 +46,9 @@ def test_a_changed_token_is_noticed(stored: Results) -> None:
     checkpoint = models.identify(cell.model)
     loaded = models.load(checkpoint, cell.model, models.load_tokenizer(checkpoint), "float32", "none")
     forged = replace(sample, completion_ids=[*sample.completion_ids[:5], 17, *sample.completion_ids[6:]])
-    assert compare(loaded, sample, run.key).agrees
-    assert not compare(loaded, forged, run.key).agrees
-    assert compare(loaded, forged, run.key).same == 5
+    assert compare(loaded, sample, run.key, ()).agrees
+    assert not compare(loaded, forged, run.key, ()).agrees
+    assert compare(loaded, forged, run.key, ()).same == 5
 
 
 def test_scores_and_summary_are_complete(stored: Results) -> None:
@@ -67,7 +67,7 @@ def test_batches_agree_in_float32(tmp_path: Path) -> None:
     pairs = generation.render_all(plan, tokenizer, plan.problems)
     results: list[dict[Any, Any]] = []
     for batch_size in (1, 4, 16):
-        engine = Engine(loaded.model, loaded.eos_ids, generation._detokenizer(tokenizer), batch_size)
+        engine = Engine(loaded.model, loaded.eos_ids, detokenizer(tokenizer), batch_size)
         requests = [
             Request(
                 pair.task_id,

@@ -27,6 +27,8 @@ from spa.omega import PLAIN, OmegaSet, size
 
 log = logging.getLogger(__name__)
 
+NOTHING_HIDDEN = torch.zeros(0, dtype=torch.bool)
+
 
 @dataclass(frozen=True)
 class Request:
@@ -38,11 +40,19 @@ class Request:
     omegas: OmegaSet
     stop: StopRule
     max_new_tokens: int
+    hidden: Sequence[int] = ()  # positions of masked_ids that the masked branch never attends to (mask=attention)
 
     @cached_property
     def is_anchored(self) -> bool:
-        """Whether the two prompts differ; otherwise every omega gives the plain text."""
-        return tuple(self.original_ids) != tuple(self.masked_ids)
+        """Whether the two branches differ; otherwise every omega gives the plain text."""
+        return bool(self.hidden) or tuple(self.original_ids) != tuple(self.masked_ids)
+
+    @cached_property
+    def hidden_slots(self) -> Tensor:
+        """Bool, True at the hidden positions, as long as the last of them needs."""
+        slots = torch.zeros(max(self.hidden, default=-1) + 1, dtype=torch.bool)
+        slots[list(self.hidden)] = True
+        return slots
 
 
 @dataclass(frozen=True)
@@ -97,6 +107,11 @@ class Lane:
         request = self.request
         alone = self.omegas == PLAIN or not request.is_anchored
         return [request.original_ids] if alone else [request.original_ids, request.masked_ids]
+
+    @property
+    def hidden(self) -> list[Tensor]:
+        """What each branch does not attend to."""
+        return [NOTHING_HIDDEN, self.request.hidden_slots][: len(self.prompts)]
 
     @property
     def widths(self) -> list[int]:
@@ -234,7 +249,8 @@ class Engine:
         """Read the lanes' prefixes into new rows, first all original ones, then the masked; their logits, [B, V].
 
         What all prompts begin with is read once for all of them, and a masked prompt only from where it departs from
-        its original. A prefix is longer than its prompt only after an out-of-memory error.
+        its original, in its tokens or in what they attend to. A prefix is longer than its prompt only after an
+        out-of-memory error.
         """
         if self.common is None:
             self._read_common(lanes)
@@ -249,22 +265,28 @@ class Engine:
         self.cache.reserve(second_row + len(anchored), max(map(len, originals)))
         if self.common_row:
             self.cache.load_rows(first_row, second_row, self.common_row)
-        logits = [self._read(first_row, originals, [min(self.common or 0, len(ids) - 1) for ids in originals])]
+        starts = [min(self.common or 0, len(ids) - 1) for ids in originals]
+        logits = [self._read(first_row, originals, starts, [NOTHING_HIDDEN] * len(lanes))]
         if anchored:
             maskeds = [[*lane.prompts[1], *lane.tokens] for _, lane in anchored]
             starts = [common_prefix([originals[n], ids]) for (n, _), ids in zip(anchored, maskeds, strict=True)]
-            starts = [min(start, len(ids) - 1) for start, ids in zip(starts, maskeds, strict=True)]
+            starts = [
+                min(start, len(ids) - 1, *lane.request.hidden)
+                for (_, lane), start, ids in zip(anchored, starts, maskeds, strict=True)
+            ]
             if max(starts) > 0:
                 sources = [first_row + number for number, _ in anchored]
                 self.cache.copy_rows(sources, list(range(second_row, second_row + len(anchored))), max(starts))
-            logits.append(self._read(second_row, maskeds, starts))
+            hidden = [lane.request.hidden_slots for _, lane in anchored]
+            logits.append(self._read(second_row, maskeds, starts, hidden))
         return torch.cat(logits)
 
-    def _read(self, first_row: int, sequences: list[list[int]], starts: list[int]) -> Tensor:
+    def _read(self, first_row: int, sequences: list[list[int]], starts: list[int], hidden: list[Tensor]) -> Tensor:
         if self.strict:
-            singles = enumerate(zip(sequences, starts, strict=True), first_row)
-            return torch.cat([forward.prefill(self.model, self.cache, row, [ids], [at]) for row, (ids, at) in singles])
-        return forward.prefill(self.model, self.cache, first_row, sequences, starts)
+            singles = enumerate(zip(sequences, starts, hidden, strict=True), first_row)
+            logits = [forward.prefill(self.model, self.cache, row, [i], [s], [h]) for row, (i, s, h) in singles]
+            return torch.cat(logits)
+        return forward.prefill(self.model, self.cache, first_row, sequences, starts, hidden)
 
     def _read_common(self, lanes: list[Lane]) -> None:
         """Read what the prompts of all tasks begin with, and keep it. The cache is empty still."""
@@ -278,15 +300,17 @@ class Engine:
     def _step(self) -> Tensor:
         """Feed every lane its last token; logits of all rows, [B, V]."""
         n_rows = self.n_rows
-        tokens, positions = [0] * n_rows, [0] * n_rows
+        tokens, positions, hidden = [0] * n_rows, [0] * n_rows, [NOTHING_HIDDEN] * n_rows
         for lane in self.lanes:
-            for row, prompt in zip(lane.rows, lane.prompts, strict=True):
+            for row, prompt, unseen in zip(lane.rows, lane.prompts, lane.hidden, strict=True):
                 tokens[row] = lane.tokens[-1]
                 positions[row] = len(prompt) + len(lane.tokens) - 1
+                hidden[row] = unseen
         if self.strict:
-            singles = zip(range(n_rows), tokens, positions, strict=True)
-            return torch.cat([forward.step(self.model, self.cache, row, [t], [p]) for row, t, p in singles])
-        return forward.step(self.model, self.cache, 0, tokens, positions)
+            singles = enumerate(zip(tokens, positions, hidden, strict=True))
+            logits = [forward.step(self.model, self.cache, row, [t], [p], [h]) for row, (t, p, h) in singles]
+            return torch.cat(logits)
+        return forward.step(self.model, self.cache, 0, tokens, positions, hidden)
 
     def _choose(self, lanes: list[Lane], logits: Tensor) -> list[list[formula.Choice]]:
         """What each lane's omegas choose. logits: [B, V], the lanes' rows in order of their row numbers."""

@@ -1,5 +1,8 @@
 """Forward passes over cached rows: the next-token logits of every sequence in the batch.
 
+A row may have hidden slots, to which none of its tokens attends (`mask=attention`). They are given as one bool tensor a
+row, True where a slot is hidden, as long as the row needs.
+
 Letters: B rows, S tokens, W visible slots, V vocabulary.
 """
 
@@ -8,12 +11,18 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from spa.decoding.cache import RowCache, Window
 
 
 def prefill(
-    model: Any, cache: RowCache, first_row: int, sequences: Sequence[Sequence[int]], starts: Sequence[int]
+    model: Any,
+    cache: RowCache,
+    first_row: int,
+    sequences: Sequence[Sequence[int]],
+    starts: Sequence[int],
+    hidden: Sequence[Tensor] = (),
 ) -> Tensor:
     """Read sequences into rows first_row, first_row+1, ..., each from its start on; logits after each, [B, V].
 
@@ -32,26 +41,55 @@ def prefill(
         tokens[row, columns - len(sequence) + start :] = torch.tensor(sequence[start:])
     cache.reserve(first_row + len(sequences), int(slots.max()) + 1)
     # Filler may lie beyond the model's last position.
-    return _forward(model, cache, tokens, slots, slots.masked_fill(is_filler, 0), first_row, int(lengths.max()))
+    positions = slots.masked_fill(is_filler, 0)
+    return _forward(model, cache, tokens, slots, positions, first_row, int(lengths.max()), hidden)
 
 
-def step(model: Any, cache: RowCache, first_row: int, tokens: Sequence[int], positions: Sequence[int]) -> Tensor:
+def step(
+    model: Any,
+    cache: RowCache,
+    first_row: int,
+    tokens: Sequence[int],
+    positions: Sequence[int],
+    hidden: Sequence[Tensor] = (),
+) -> Tensor:
     """Feed one token to each of the rows first_row, ... at its position; returns the logits after it, [B, V]."""
     width = max(positions) + 1
     cache.reserve(first_row + len(tokens), width)
     slots = torch.tensor(positions)[:, None]
-    return _forward(model, cache, torch.tensor(tokens)[:, None], slots, slots, first_row, width)
+    return _forward(model, cache, torch.tensor(tokens)[:, None], slots, slots, first_row, width, hidden)
+
+
+def visible(slots: Tensor, width: int, hidden: Sequence[Tensor] = ()) -> Tensor:
+    """Which slots each new token attends to, [B, S, W]: those up to its own that are not hidden, or else its own alone.
+
+    slots: [B, S].
+    """
+    slot = torch.arange(width, device=slots.device)
+    seen = slot <= slots[:, :, None]
+    if any(map(len, hidden)):
+        unseen = pad_sequence([*hidden], batch_first=True)[:, None, :width].to(slots.device)
+        seen[:, :, : unseen.shape[2]] &= ~unseen
+        seen |= (slot == slots[:, :, None]) & ~seen.any(dim=2, keepdim=True)
+    return seen
 
 
 def _forward(
-    model: Any, cache: RowCache, tokens: Tensor, slots: Tensor, positions: Tensor, first_row: int, width: int
+    model: Any,
+    cache: RowCache,
+    tokens: Tensor,
+    slots: Tensor,
+    positions: Tensor,
+    first_row: int,
+    width: int,
+    hidden: Sequence[Tensor],
 ) -> Tensor:
     device = model.device
     tokens, slots, positions = tokens.to(device), slots.to(device), positions.to(device)
-    hidden = torch.arange(width, device=device)[None, None, None, :] > slots[:, None, :, None]  # [B, 1, S, W]
+    seen = visible(slots, width, hidden)[:, None]  # [B, 1, S, W]
     # Additive, because eager attention (CodeGen) adds its mask and SDPA takes either kind.
-    mask = torch.zeros(hidden.shape, dtype=model.dtype, device=device)
-    mask.masked_fill_(hidden, torch.finfo(model.dtype).min)
+    mask = torch.zeros(seen.shape, dtype=model.dtype, device=device)
+    mask.masked_fill_(~seen, torch.finfo(model.dtype).min)
     cache.window = Window(first_row, slots, width)
     output = model(
         input_ids=tokens,

@@ -7,11 +7,21 @@ current line, never of the text so far.
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 Detokenize = Callable[[Sequence[int]], str]
 
 CONTEXT_TOKENS = 4  # prompt tokens decoded along with a text: some tokenizers strip the first token's space
+
+
+def detokenizer(tokenizer: Any) -> Detokenize:
+    """A transformers tokenizer's way back to text, special tokens and all blanks included."""
+
+    def detokenize(ids: Sequence[int]) -> str:
+        text: str = tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        return text
+
+    return detokenize
 
 
 @dataclass(frozen=True)
@@ -72,6 +82,23 @@ class NeverStop:
 
     def feed(self, piece: str) -> tuple["NeverStop", int | None]:
         return self, None
+
+
+@dataclass(frozen=True)
+class StopStrings:
+    """Stops before the one of several strings that is complete first; of those that end together, the longest."""
+
+    strings: tuple[str, ...]
+    tail: str = ""  # where a string may have begun
+    offset: int = 0  # characters before the tail
+
+    def feed(self, piece: str) -> tuple["StopStrings", int | None]:
+        text = self.tail + piece
+        found = [(start + len(string), start) for string in self.strings if (start := text.find(string)) >= 0]
+        if found:
+            return self, self.offset + min(found)[1]
+        kept = min(len(text), max(map(len, self.strings)) - 1)
+        return replace(self, tail=text[len(text) - kept :], offset=self.offset + len(text) - kept), None
 
 
 FENCE = re.compile(r" {0,3}```")

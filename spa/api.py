@@ -1,0 +1,165 @@
+"""SPA for a model of your own: any transformers causal LM, its tokenizer, and prompts with anchored text."""
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from spa import anchors as anchoring
+from spa.decoding.engine import Engine, Request
+from spa.decoding.stopping import NeverStop, StopRule, StopStrings, detokenizer
+from spa.errors import SpaError
+from spa.models import context_length
+from spa.omega import PLAIN, bounds, parse
+from spa.prompts import Template, renderer
+from spa.records import PromptPair, Span
+
+WHOLE_PROMPT = {"own": "{problem}"}
+# Up to its width or chunk, each is full attention.
+ATTENTION_LAYERS = {"full_attention", "sliding_attention", "chunked_attention", "attention"}
+
+
+@dataclass(frozen=True)
+class Text:
+    """A greedy text, and the omegas that lead to it: one value, or the half-open [lo, hi), closed at the set's end."""
+
+    omega_lo: float
+    omega_hi: float
+    text: str  # without the prompt, up to where a stop rule cut it
+    finish_reason: str  # "eos", "stop" or "length"
+    token_ids: list[int]  # all that were chosen, without the EOS
+
+
+def generate(
+    model: Any,
+    tokenizer: Any,
+    prompts: Sequence[str],
+    omega: Any,
+    *,
+    anchors: Sequence[Sequence[str]] | None = None,
+    chat: bool = False,
+    mask: str = "per_token",
+    mask_token: str | None = None,
+    max_new_tokens: int = 512,
+    batch_size: int = 16,
+    eos_token_ids: Sequence[int] | None = None,
+    stop: Sequence[str] | StopRule = (),
+) -> list[list[Text]]:
+    """Decode every prompt greedily at every omega of a set; for each prompt its texts, by ascending omega.
+
+    model, tokenizer: a transformers causal LM with SDPA or eager attention, and its fast tokenizer.
+    prompts: the anchored text stands between <anchor> and </anchor>, or is named by `anchors`.
+    omega: a number, a list of numbers, or an interval "0..0.5" (exact for every value in it); 0 is plain greedy.
+    anchors: for each prompt the strings to anchor wherever they stand in it; tags are then read as text.
+    chat: a prompt is one user turn of the tokenizer's chat template, without blanks at its ends.
+    mask: "per_token", "collapsed" or "attention"; mask_token: by default the tokenizer's mask, unk or pad token.
+    max_new_tokens: less where the model's context ends sooner.
+    eos_token_ids: by default those of the model's generation config, or else the tokenizer's.
+    stop: strings before which a text ends, or a rule of `spa.decoding.stopping`.
+
+    Raises SpaError for what does not fit together.
+    """
+    omegas = parse(omega)
+    _check_model(model)
+    for name, value in (("max_new_tokens", max_new_tokens), ("batch_size", batch_size)):
+        if value < 1:
+            raise SpaError(f"{name}={value} must be at least 1")
+    pairs = _render(tokenizer, _anchored(prompts, anchors), chat, mask, mask_token)
+    if pairs and omegas != PLAIN and not any(pair.masked_positions for pair in pairs):
+        raise SpaError("no prompt has an anchor; write <anchor>text</anchor>, give anchors=, or decode at omega=0")
+    context = context_length(model.config)
+    rule = _stop_rule(stop)
+    requests = [
+        Request(
+            task_id=pair.task_id,
+            original_ids=pair.original_ids,
+            masked_ids=pair.masked_ids,
+            omegas=omegas,
+            stop=rule,
+            max_new_tokens=min(max_new_tokens, _room(pair, context)),
+            hidden=pair.hidden,
+        )
+        for pair in pairs
+    ]
+    eos_ids = _eos_ids(model, tokenizer) if eos_token_ids is None else eos_token_ids
+    engine = Engine(model, eos_ids, detokenizer(tokenizer), batch_size)
+    texts: dict[str, list[Text]] = {pair.task_id: [] for pair in pairs}
+    for done in engine.decode(requests):
+        texts[done.task_id] += [
+            Text(lo, hi, done.completion, done.finish_reason, done.completion_ids) for lo, hi in bounds(done.omegas)
+        ]
+    return [sorted(found, key=lambda text: text.omega_lo) for found in texts.values()]
+
+
+def _anchored(prompts: Sequence[str], anchors: Sequence[Sequence[str]] | None) -> list[tuple[str, tuple[Span, ...]]]:
+    """Each prompt's text and anchored spans."""
+    if isinstance(prompts, str):
+        raise SpaError("prompts is a single string; give a list of prompts")
+    names = [f"prompts[{number}]" for number in range(len(prompts))]
+    if anchors is None:
+        return [anchoring.untag(prompt, name) for prompt, name in zip(prompts, names, strict=True)]
+    if len(anchors) != len(prompts) or any(isinstance(strings, str) for strings in anchors):
+        raise SpaError(f"anchors must hold a list of strings for each of the {len(prompts)} prompts")
+    return [
+        (prompt, anchoring.occurrences(prompt, strings, name))
+        for prompt, strings, name in zip(prompts, anchors, names, strict=True)
+    ]
+
+
+def _render(
+    tokenizer: Any, anchored: Sequence[tuple[str, Sequence[Span]]], chat: bool, mask: str, mask_token: str | None
+) -> list[PromptPair]:
+    if chat and not tokenizer.chat_template:
+        raise SpaError("the tokenizer has no chat template; set tokenizer.chat_template or leave chat=True out")
+    render = renderer(Template("own", chat, sha="", user=WHOLE_PROMPT), tokenizer, "own", mask, mask_token)
+    pairs = [render.pair(f"prompts[{number}]", text, spans) for number, (text, spans) in enumerate(anchored)]
+    for pair in pairs:
+        if not pair.original_ids:
+            raise SpaError(f"{pair.task_id} is empty; give it at least one token")
+    return pairs
+
+
+def _room(pair: PromptPair, context: int) -> int:
+    length = max(len(pair.original_ids), len(pair.masked_ids))
+    if length >= context:
+        raise SpaError(f"{pair.task_id} has {length} tokens and the model's context only {context}; shorten it")
+    return context - length
+
+
+def _stop_rule(stop: Sequence[str] | StopRule) -> StopRule:
+    if hasattr(stop, "feed"):
+        return stop
+    strings = (stop,) if isinstance(stop, str) else tuple(stop)
+    if not all(strings):
+        raise SpaError("stop holds an empty string, which stands everywhere; leave it out")
+    return StopStrings(strings) if strings else NeverStop()
+
+
+def _eos_ids(model: Any, tokenizer: Any) -> list[int]:
+    """As transformers' own `generate` takes them; there they are one number, several, or none."""
+    ids = getattr(model.generation_config, "eos_token_id", None)
+    ids = tokenizer.eos_token_id if ids is None else ids
+    if ids is None:
+        return []
+    return [ids] if isinstance(ids, int) else list(ids)
+
+
+def _check_model(model: Any) -> None:
+    """Refuse what the engine would decode wrongly: it sets each token's position and mask itself."""
+    name, config = type(model).__name__, model.config.get_text_config()
+    layers = set(getattr(config, "layer_types", None) or ()) - ATTENTION_LAYERS
+    parameters = inspect.signature(model.forward).parameters
+    if (
+        getattr(config, "is_encoder_decoder", False)
+        or not {"position_ids", "past_key_values", "logits_to_keep"} <= parameters.keys()
+    ):
+        raise SpaError(f"{name} is no causal LM that takes position_ids and a cache; its positions cannot be set")
+    if layers:
+        raise SpaError(f"{name} has layers of the kind {', '.join(sorted(layers))}, which keep no key-value cache")
+    if config._attn_implementation not in ("sdpa", "eager"):
+        raise SpaError(
+            f"{name} computes attention by {config._attn_implementation}, which takes no mask for each row; load it "
+            'with attn_implementation="sdpa" or "eager"'
+        )
+    if model.training:
+        raise SpaError(f"{name} is in training mode, where dropout makes texts random; call model.eval()")

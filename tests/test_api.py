@@ -1,0 +1,196 @@
+"""`spa.generate` on tiny models: against transformers, over sets of omegas, and the README's example as it stands."""
+
+import itertools
+import re
+from typing import Any
+
+import pytest
+import tiny
+import torch
+from transformers import BloomConfig, BloomForCausalLM, GenerationConfig, GPT2Config, GPT2LMHeadModel
+
+import spa
+from spa.config import CONF
+from spa.decoding.stopping import StopStrings
+from spa.errors import SpaError
+from spa.models import context_length
+from spa.omega import Interval, Values
+
+PROMPTS = ["def f(x):\n    <anchor>add one</anchor>\n", "<anchor>sort</anchor> the list", "no anchor here"]
+PLAIN = ["def f(x):\n    add one\n", "sort the list", "no anchor here"]
+ANCHORS = [["add one"], ["sort"], []]
+TOKENIZER = tiny.tokenizer(chat=True)
+
+
+@pytest.fixture(scope="module", params=tiny.ARCHITECTURES)
+def model(request: pytest.FixtureRequest) -> Any:
+    return tiny.model(request.param, vocabulary=len(TOKENIZER))
+
+
+def generate(model: Any, prompts: list[str] = PROMPTS, omega: Any = 1.0, **settings: Any) -> list[list[spa.Text]]:
+    return spa.generate(model, TOKENIZER, prompts, omega, **({"max_new_tokens": 12} | settings))
+
+
+def guided(model: Any, original: str, masked: list[int], scale: float) -> list[int]:
+    """transformers' own greedy tokens, under classifier-free guidance where the scale is not 1."""
+    ids = torch.tensor([TOKENIZER(original)["input_ids"]])
+    settings = GenerationConfig(
+        max_new_tokens=12, do_sample=False, eos_token_id=257, pad_token_id=0, guidance_scale=scale
+    )
+    more = {"negative_prompt_ids": torch.tensor([masked])} if scale != 1 else {}
+    output = model.generate(ids, attention_mask=torch.ones_like(ids), generation_config=settings, **more)
+    tokens: list[int] = output[0, ids.shape[1] :].tolist()
+    return tokens[:-1] if tokens[-1] == 257 else tokens
+
+
+@pytest.mark.parametrize("omega", [-1.0, 0.0, 0.5])
+def test_tokens_are_those_of_transformers(model: Any, omega: float) -> None:
+    for prompt, original, anchors, (text,) in zip(PROMPTS, PLAIN, ANCHORS, generate(model, omega=omega), strict=True):
+        masked = TOKENIZER(prompt.replace("<anchor>", "").replace("</anchor>", ""))["input_ids"]
+        for anchor in anchors:
+            start = original.index(anchor)
+            masked[start : start + len(anchor)] = [TOKENIZER.unk_token_id] * len(anchor)
+        assert text.token_ids == guided(model, original, masked, 1 + omega if anchors else 1)
+        assert text.text == TOKENIZER.decode(text.token_ids)
+        assert (text.omega_lo, text.omega_hi) == (omega, omega)
+        assert text.finish_reason == ("length" if len(text.token_ids) == 12 else "eos")
+
+
+@pytest.mark.parametrize("mask", ["per_token", "collapsed", "attention"])
+def test_sets_of_omegas(model: Any, mask: str) -> None:
+    singles = {omega: generate(model, omega=omega, mask=mask) for omega in (-1.0, 0.0, 2.0)}
+    grid = generate(model, omega=[2.0, -1.0, 0], mask=mask, batch_size=2)
+    assert grid == [[singles[omega][number][0] for omega in (-1.0, 0.0, 2.0)] for number in range(3)]
+    assert grid == generate(model, omega=Values((-1.0, 0.0, 2.0)), mask=mask)
+    interval = generate(model, omega="-1..2", mask=mask)
+    assert interval == generate(model, omega=Interval(-1.0, 2.0), mask=mask)
+    for parts in interval:
+        assert (parts[0].omega_lo, parts[-1].omega_hi) == (-1.0, 2.0)
+        assert all(left.omega_hi == right.omega_lo for left, right in itertools.pairwise(parts))
+    assert [parts[0].token_ids for parts in interval] == [texts[0].token_ids for texts in singles[-1.0]]
+    assert len(interval[2]) == 1, "one text where nothing is anchored"
+
+
+def test_anchor_strings_are_as_good_as_tags(model: Any) -> None:
+    assert generate(model, PLAIN, anchors=ANCHORS) == generate(model)
+    twice = ["<anchor>ab</anchor> c <anchor>ab</anchor>"]
+    assert generate(model, ["ab c ab"], anchors=[["ab"]]) == generate(model, twice)
+    assert generate(model, ["x abab y"], anchors=[["ab", "bab"]]) == generate(model, ["x <anchor>abab</anchor> y"])
+    literal = generate(model, ["<anchor> is text"], anchors=[["text"]], omega=0)
+    assert literal == generate(model, ["<anchor> is text"], anchors=[[]], omega=0)
+
+
+def test_chat(model: Any) -> None:
+    chat = TOKENIZER.apply_chat_template(
+        [{"role": "user", "content": PLAIN[1]}], tokenize=False, add_generation_prompt=True
+    )
+    assert generate(model, [PROMPTS[1]], chat=True) == generate(model, [chat], anchors=[["sort"]])
+
+
+def test_stop_and_eos(model: Any) -> None:
+    ((whole,),) = generate(model, PROMPTS[:1], omega=0)
+    middle = whole.token_ids[4]
+    ((stopped,),) = generate(model, PROMPTS[:1], omega=0, eos_token_ids=[middle])
+    assert stopped.token_ids == whole.token_ids[: whole.token_ids.index(middle)]
+    assert stopped.finish_reason == "eos"
+    string = whole.text[3]
+    for stop in ([string], string, StopStrings((string,))):
+        ((cut,),) = generate(model, PROMPTS[:1], omega=0, stop=stop)
+        assert (cut.text, cut.finish_reason) == (whole.text[: whole.text.index(string)], "stop")
+
+
+def test_eos_of_the_generation_config(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    ((whole,),) = generate(model, PROMPTS[:1], omega=0)
+    for eos in (whole.token_ids[2], [0, whole.token_ids[2]]):
+        monkeypatch.setattr(model.generation_config, "eos_token_id", eos)
+        assert generate(model, PROMPTS[:1], omega=0)[0][0].finish_reason == "eos"
+
+
+def test_the_context_limits_the_text() -> None:
+    model = tiny.model("llama", vocabulary=len(TOKENIZER), positions=32)
+    ((text,),) = generate(model, ["x" * 28], omega=0, max_new_tokens=12, eos_token_ids=[])
+    assert (len(text.token_ids), text.finish_reason) == (4, "length")
+    with pytest.raises(SpaError, match=r"prompts\[1\] has 32 tokens and the model's context only 32; shorten it"):
+        generate(model, ["a", "x" * 32], omega=0)
+    model.config.sliding_window = 16
+    assert context_length(model.config) == 16
+
+
+def test_any_architecture_with_positions_and_a_cache() -> None:
+    torch.manual_seed(0)
+    config = GPT2Config(vocab_size=len(TOKENIZER), n_embd=32, n_layer=2, n_head=4, bos_token_id=None, eos_token_id=257)
+    model = GPT2LMHeadModel(config).eval()
+    for omega in (0.0, 0.5):
+        ((text,),) = generate(model, [PROMPTS[1]], omega)
+        masked = [258] * 4 + TOKENIZER(PLAIN[1])["input_ids"][4:]
+        assert text.token_ids == guided(model, PLAIN[1], masked, 1 + omega)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"prompts": "one"}, "prompts is a single string; give a list"),
+        ({"prompts": ["<anchor>a"]}, r"prompts\[0\]: the last <anchor> of the prompt is not closed"),
+        ({"prompts": ["a", ""]}, r"prompts\[1\] is empty"),
+        ({"prompts": ["a", "b"]}, "no prompt has an anchor"),
+        (
+            {"prompts": ["ab"], "anchors": [["c"]]},
+            r"prompts\[0\]: the anchor 'c' is blank or does not stand in the prompt",
+        ),
+        ({"prompts": ["a b"], "anchors": [[" "]]}, r"the anchor ' ' is blank"),
+        ({"prompts": ["ab"], "anchors": ["a"]}, "anchors must hold a list of strings for each of the 1 prompts"),
+        ({"prompts": ["ab"], "anchors": []}, "anchors must hold a list of strings"),
+        ({"omega": "1..0"}, "omega=1..0 is an empty or reversed interval"),
+        ({"omega": Interval(1.0, 0.0)}, "empty or reversed interval"),
+        ({"omega": Values(())}, "empty set"),
+        ({"omega": Values((float("nan"),))}, "must be finite"),
+        ({"mask": "zero"}, "mask=zero is unknown; choose one of: per_token, collapsed, attention"),
+        ({"mask_token": "<fim>"}, "mask token '<fim>' is not a token"),
+        ({"max_new_tokens": 0}, "max_new_tokens=0 must be at least 1"),
+        ({"batch_size": 0}, "batch_size=0 must be at least 1"),
+        ({"stop": [""]}, "stop holds an empty string"),
+    ],
+)
+def test_what_does_not_fit_gives_one_line(settings: dict[str, Any], message: str) -> None:
+    model = tiny.model("llama", vocabulary=len(TOKENIZER))
+    with pytest.raises(SpaError, match=message) as error:
+        generate(model, **settings)
+    assert "\n" not in str(error.value)
+
+
+def test_models_that_the_engine_would_decode_wrongly_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny.model("llama", vocabulary=len(TOKENIZER))
+    with pytest.raises(SpaError, match="the tokenizer has no chat template"):
+        spa.generate(model, tiny.tokenizer(), ["a"], 0, chat=True)
+    with pytest.raises(SpaError, match="BloomForCausalLM is no causal LM that takes position_ids and a cache"):
+        generate(BloomForCausalLM(BloomConfig(vocab_size=300, hidden_size=16, n_layer=1, n_head=2)).eval())
+    with pytest.raises(SpaError, match=r"is in training mode, .* call model.eval\(\)"):
+        generate(tiny.model("llama").train())
+    monkeypatch.setattr(model.config, "layer_types", ["full_attention", "linear_attention"], raising=False)
+    with pytest.raises(SpaError, match="layers of the kind linear_attention"):
+        generate(model)
+    monkeypatch.undo()
+    monkeypatch.setattr(model.config, "_attn_implementation_internal", "flash_attention_2")
+    with pytest.raises(SpaError, match=r'computes attention by flash_attention_2, .* attn_implementation="sdpa"'):
+        generate(model)
+
+
+def test_no_prompts_no_texts() -> None:
+    assert generate(tiny.model("llama"), []) == []
+
+
+def test_only_its_names() -> None:
+    with pytest.raises(AttributeError, match="module 'spa' has no attribute 'nothing'"):
+        spa.nothing  # noqa: B018
+
+
+def test_the_readmes_example(tiny_llama: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    readme = (CONF.parent / "README.md").read_text()
+    section = readme.split("\n## Your own model\n")[1].split("\n## ")[0]
+    (example,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    example, replaced = re.subn(r'^path = ".*"$', f"path = {str(tiny_llama)!r}", example, flags=re.MULTILINE)
+    assert replaced == 1
+    exec(compile(example, "README.md", "exec"), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("0.0 <= omega < ")
+    assert " <= omega < 0.5: " in lines[-1]
