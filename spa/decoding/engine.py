@@ -158,11 +158,16 @@ class Engine:
         self.eos_ids = frozenset(eos_ids)
         self.detokenize = detokenize
         self.batch_size = batch_size
-        self.common: int | None
-        self.common_row: SavedRow | None
         self.strict = strict
         self.budget = budget
         self.halvings: list[int] = []
+        self.waiting: deque[Lane] = deque()  # not begun, or to be read again
+        self.parked: list[Lane] = []  # their rows are in host memory
+        self.lanes: list[Lane] = []  # in flight
+        self.finished: list[Decoded] = []  # not given out yet
+        self.common: int | None = None  # tokens that all prompts begin with, once known
+        self.common_row: SavedRow | None = None
+        self._new_cache()
 
     def decode(self, requests: Iterable[Request]) -> Iterator[Decoded]:
         """Yield each text as soon as it is finished, in no particular order.
@@ -170,17 +175,16 @@ class Engine:
         Longest prompts first, so that memory runs out at once or never.
         """
         queue = sorted(requests, key=lambda request: len(request.original_ids), reverse=True)
-        self.waiting = deque(self._lane(request) for request in queue)
-        self.parked: list[Lane] = []
-        self.lanes: list[Lane] = []
-        self._new_cache()
+        self.waiting.extend(self._lane(request) for request in queue)
         while self.waiting or self.parked or self.lanes:
             try:
-                yield from self._advance()
-            except (torch.OutOfMemoryError, RuntimeError) as error:
+                self._advance()
+            except RuntimeError as error:
                 if not _out_of_memory(error):
                     raise
                 self._halve()
+            finished, self.finished = self.finished, []
+            yield from finished
 
     @property
     def n_rows(self) -> int:
@@ -192,20 +196,23 @@ class Engine:
         return Lane(request, request.omegas, stream, request.stop)
 
     @torch.inference_mode()
-    def _advance(self) -> list[Decoded]:
-        """One forward pass, of the lanes that join or else of those in flight, and what follows from it."""
+    def _advance(self) -> None:
+        """One forward pass, of the lanes that join or else of those in flight, and what follows from it.
+
+        Whatever runs out of memory here, every lane is in one of the engine's lists.
+        """
         started = time.perf_counter()
         self._unpark()
         joining = [self.waiting.popleft() for _ in range(min(self.batch_size - len(self.lanes), len(self.waiting)))]
+        lanes = joining or self.lanes
         try:
             logits = self._join(joining) if joining else self._step()
+            choices = self._choose(lanes, logits)
         except BaseException:
             self.waiting.extendleft(reversed(joining))
             raise
-        lanes = joining or self.lanes
-        choices = self._choose(lanes, logits)
         continuing: list[Lane] = []
-        finished: list[tuple[Lane, str]] = []
+        ended: list[tuple[Lane, str]] = []
         for lane, parts in zip(lanes, choices, strict=True):
             lane.batch_rows = max(lane.batch_rows, len(logits))
             given_up = self._charge(lane, parts)
@@ -214,13 +221,14 @@ class Engine:
                 if reason is None:
                     continuing.append(child)
                 else:
-                    finished.append((child, reason))
-        ended = [lane for lane, _ in finished]
-        self._lay_out([*self.lanes, *continuing] if joining else continuing)
-        share = (time.perf_counter() - started) / (len(continuing) + len(ended))
-        for lane in [*continuing, *ended]:
-            lane.seconds += share
-        return [self._decoded(lane, reason) for lane, reason in finished]
+                    ended.append((child, reason))
+        try:
+            self._lay_out([*self.lanes, *continuing] if joining else continuing)
+        finally:
+            share = (time.perf_counter() - started) / (len(continuing) + len(ended))
+            for lane in [*continuing, *(lane for lane, _ in ended)]:
+                lane.seconds += share
+            self.finished += [self._decoded(lane, reason) for lane, reason in ended]
 
     def _charge(self, lane: Lane, parts: list[formula.Choice]) -> set[int]:
         """Count a step and its splits; the numbers of the parts that exceed the budget, the smallest parts first."""
@@ -237,13 +245,13 @@ class Engine:
     def _unpark(self) -> None:
         """Let parked lanes take the free places, ahead of tasks that have not begun."""
         while self.parked and len(self.lanes) < self.batch_size:
-            lane = self.parked.pop()
+            lane = self.parked[-1]
             lane.rows = [self.n_rows + branch for branch in range(len(lane.saved))]
             self.cache.reserve(lane.rows[-1] + 1, max(lane.widths))
             for row, saved in zip(lane.rows, lane.saved, strict=True):
                 self.cache.load_rows(row, row + 1, saved)
             lane.saved = []
-            self.lanes.append(lane)
+            self.lanes.append(self.parked.pop())
 
     def _join(self, lanes: list[Lane]) -> Tensor:
         """Read the lanes' prefixes into new rows, first all original ones, then the masked; their logits, [B, V].
@@ -332,11 +340,11 @@ class Engine:
         What exceeds the batch is parked.
         """
         self.lanes, surplus = lanes[: self.batch_size], lanes[self.batch_size :]
+        self.parked += surplus
         for lane in surplus:
             branches = zip(lane.rows, lane.widths, strict=False)
             lane.saved = [self.cache.save_row(row, width, "cpu") for row, width in branches]
             lane.rows = []
-        self.parked += surplus
         claims = [(lane, lane.rows[: len(lane.prompts)]) for lane in self.lanes]
         n_rows = sum(len(rows) for _, rows in claims)
         stays: set[int] = set()
@@ -370,7 +378,8 @@ class Engine:
         )
 
     def _new_cache(self) -> None:
-        self.common = None  # tokens that all prompts begin with; not known yet
+        self.common = None
+        self.common_row = None
         self.cache = RowCache(self.model.config.num_hidden_layers)
 
     def _halve(self) -> None:
