@@ -99,6 +99,7 @@ def distinct(cells: Iterable[Cell]) -> list[Cell]:
 
 
 def progress(cell: Cell) -> Progress:
+    """How much of a cell is there: samples of a grid, or tasks whose whole interval is covered."""
     selected = cell.lines["task_id"].isin(cell.field("task_ids"))
     lines, omega, n_tasks = cell.lines[selected], cell.field("omega"), int(cell.field("n_tasks"))
     if isinstance(omega, dict):

@@ -93,10 +93,12 @@ def omega_curve(rows: pd.DataFrame) -> Figure:
 
 
 def png(figure: Figure) -> bytes:
+    """The figure at 200 dpi, without the drawing program's name."""
     return _bytes(figure, "png", {"Software": None})
 
 
 def pdf(figure: Figure) -> bytes:
+    """The figure with its fonts embedded, without a creation date."""
     return _bytes(figure, "pdf", {"CreationDate": None})
 
 

@@ -27,6 +27,7 @@ evalplus_execute = evalplus_eval.unsafe_execute
 
 
 def main() -> None:
+    """Answer the messages on the given channel, in the given role, until it is closed."""
     role, outer_pids = sys.argv[1:]
     multiprocessing.set_start_method("fork")  # evalplus shares memory with the process that runs the solution
     channel = Connection(os.dup(0))

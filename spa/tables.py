@@ -17,6 +17,7 @@ _SHOWN_OF_INTERVAL = 6
 
 
 def benchmark_name(benchmark: str) -> str:
+    """The benchmark as papers write it."""
     return _BENCHMARKS.get(benchmark, benchmark)
 
 
@@ -94,6 +95,7 @@ def text(table: pd.DataFrame) -> str:
 
 
 def markdown(table: pd.DataFrame) -> str:
+    """The main table as a pipe table, its notes below."""
     return "\n\n".join([_tabulated(sparse(rendered(table)), "pipe"), *notes(table)]) + "\n"
 
 

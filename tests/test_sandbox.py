@@ -93,8 +93,10 @@ def test_resolve_none_warns_and_refuses_other_words(caplog: pytest.LogCaptureFix
         resolve("docker")
 
 
-def test_self_test_passes() -> None:
+def test_self_test_passes_and_leaves_nothing() -> None:
     self_test()
+    folders = (Path.home(), Path(sandbox.__file__).parent)
+    assert [file for folder in folders for file in folder.glob(".spa-probe-*")] == []
 
 
 @pytest.mark.parametrize(("patience", "complaint"), [(30.0, "code gets out"), (1.0, "outlived its sandbox")])
