@@ -208,7 +208,7 @@ class Worker:
 
     def close(self) -> None:
         self.process.kill()
-        self.process.wait()
+        self.process.communicate()
 
 
 def serve(setting: Setting, side: Side) -> None:

@@ -34,8 +34,13 @@ class Built:
     def closing(self) -> str:
         """What a command prints at its end: the table, what is missing, where to look."""
         images = [path for path in self.figures if path.suffix == ".png"]
-        places = [f"{'figure':<8}{path}" for path in images] + [f"{'report':<8}{self.report}"]
+        places = [f"{'figure':<8}{_shown(path)}" for path in images] + [f"{'report':<8}{_shown(self.report)}"]
         return "\n\n".join(part for part in [self.table, "\n".join(self.missing), "\n".join(places)] if part)
+
+
+def _shown(path: Path) -> Path:
+    """The path as one types it here."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def build(results: list[Results], out: Path | None = None) -> Built:

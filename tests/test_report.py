@@ -53,6 +53,13 @@ def test_everything_is_written(tmp_path: Path) -> None:
         assert str(tmp_path / path) in closing
 
 
+def test_closing_names_paths_as_one_types_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    grid_with_plus(tmp_path)
+    built = report.build([Results(tmp_path)])
+    monkeypatch.chdir(tmp_path.parent)
+    assert f"report  {tmp_path.name}/report.html" in built.closing()
+
+
 def test_the_same_results_give_the_same_bytes(tmp_path: Path) -> None:
     """Twice here, and elsewhere in a process with another hash seed."""
     first, second = tmp_path / "1" / "main", tmp_path / "2" / "main"
