@@ -220,9 +220,10 @@ def self_test() -> None:
             )
         except subprocess.TimeoutExpired:
             raise SpaError("sandbox self-test: a process outlived its sandbox; choose another machine") from None
-        written = [target for target in targets if target.exists()]
-        for target in written:
-            target.unlink()
+        finally:
+            written = [target for target in targets if target.exists()]
+            for target in written:
+                target.unlink()
     if probe.returncode:
         raise SpaError(f"sandbox self-test: {_fault() or _last_line(probe.stderr)}")
     seen = json.loads(probe.stdout)

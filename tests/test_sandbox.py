@@ -93,10 +93,15 @@ def test_resolve_none_warns_and_refuses_other_words(caplog: pytest.LogCaptureFix
         resolve("docker")
 
 
+def probes() -> list[Path]:
+    """What a self-test of this process left behind."""
+    folders = (Path.home(), Path(sandbox.__file__).parent)
+    return [file for folder in folders for file in folder.glob(f".spa-probe-{os.getpid()}")]
+
+
 def test_self_test_passes_and_leaves_nothing() -> None:
     self_test()
-    folders = (Path.home(), Path(sandbox.__file__).parent)
-    assert [file for folder in folders for file in folder.glob(".spa-probe-*")] == []
+    assert probes() == []
 
 
 @pytest.mark.parametrize(("patience", "complaint"), [(30.0, "code gets out"), (1.0, "outlived its sandbox")])
@@ -108,6 +113,7 @@ def test_self_test_notices_that_there_is_no_sandbox(
     monkeypatch.setattr(sandbox, "PROBE_SECONDS", patience)
     with pytest.raises(SpaError, match=complaint):
         self_test()
+    assert probes() == []
 
 
 def test_folders_are_hidden_and_put_back(tmp_path: Path) -> None:
