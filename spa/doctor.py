@@ -3,13 +3,12 @@
 import platform
 import time
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 
 from spa import benchmarks
 from spa.benchmarks import Benchmark
 from spa.config import load_benchmark_config
 from spa.errors import SpaError
-from spa.provenance import usable_cores
+from spa.provenance import usable_cores, versions
 from spa.sandbox import resolve, self_test
 from spa.scoring import corrections, score
 
@@ -29,7 +28,9 @@ BAD = {
 
 def examine(quick: bool) -> Iterator[str]:
     """All checks, cheapest first; `quick` runs a few canonical solutions of each benchmark instead of all."""
-    yield f"Python {platform.python_version()}, {', '.join(_version(package) for package in PACKAGES)}"
+    installed = versions(PACKAGES)
+    packages = (f"{package} {installed.get(package, 'missing')}" for package in PACKAGES)
+    yield f"Python {platform.python_version()}, {', '.join(packages)}"
     resolve("bubblewrap")
     self_test()
     yield f"sandbox: bubblewrap keeps files, network and processes in; {usable_cores()} cores to score on"
@@ -78,10 +79,3 @@ def try_bad(benchmark: Benchmark) -> str:
     if any(verdict.base_status == "pass" for verdict in verdicts):
         raise SpaError(f"{benchmark.name}: a program that solves nothing passes {problem.task_id}; do not score here")
     return f"{benchmark.name}: programs that solve nothing fail ({', '.join(bad)})"
-
-
-def _version(package: str) -> str:
-    try:
-        return f"{package} {version(package)}"
-    except PackageNotFoundError:
-        return f"{package} missing"
