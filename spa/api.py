@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from spa import anchors as anchoring
-from spa.decoding.engine import Engine, Request
+from spa.decoding.engine import Engine
+from spa.decoding.lanes import Request
 from spa.decoding.stopping import NeverStop, StopRule, StopStrings, detokenizer
 from spa.errors import SpaError
 from spa.models import context_length

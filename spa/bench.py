@@ -30,7 +30,8 @@ from transformers import StoppingCriteriaList as Criteria
 
 from spa import anchors, benchmarks, models, omega, prompts, provenance
 from spa.config import load_benchmark_config, load_model_config
-from spa.decoding.engine import Engine, Request
+from spa.decoding.engine import Engine
+from spa.decoding.lanes import Request
 from spa.decoding.stopping import ClosedBlock, NeverStop
 from spa.errors import SpaError
 
@@ -69,14 +70,14 @@ class Side:
     batch: int
     omega: Any = OMEGA
     tasks: int | None = None  # the first N only, for sides that would take minutes
-    packed: bool = True  # linear layers in oneDNN's layout, as `spa.models.load` gives them
+    own_kernels: bool = True  # spa.kernels, as `spa.models.load` installs them
 
 
 def sides(setting: Setting) -> list[Side]:
     """The comparison that `make bench` makes."""
     few = max(1, setting.tasks // 6)
     return [
-        Side("transformers generate, its own linear layers", "generate", 16, omega=0, packed=False),
+        Side("transformers generate, its own linear layers", "generate", 16, omega=0, own_kernels=False),
         Side("transformers generate", "generate", 16, omega=0),
         Side("transformers generate", "generate", setting.tasks, omega=0),
         Side("ours, plain", "ours", 4, omega=0),
@@ -98,7 +99,7 @@ def compare(setting: Setting, rounds: int) -> dict[str, Any]:
     chosen = sides(setting)
     measured: list[list[dict[str, float]]] = [[] for _ in chosen]
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        first = Worker(setting, Side("preparation", "ours", 16, packed=False))
+        first = Worker(setting, Side("preparation", "ours", 16, own_kernels=False))
         lengths = first.ask(f"prepare {folder}")["lengths"]
         first.close()
         setting = replace(setting, folder=folder, lengths=tuple(lengths))
@@ -130,7 +131,7 @@ def ratios(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
     def side(name: str, batch: int | None = None) -> dict[str, Any]:
         return next(row for row in rows if row["name"].startswith(name) and batch in (None, row["batch"]))
 
-    generate = min(row["seconds"] for row in rows if row["kind"] == "generate" and row["packed"])
+    generate = min(row["seconds"] for row in rows if row["kind"] == "generate" and row["own_kernels"])
     as_it_comes = side("transformers generate, its own")["seconds"]
     plain, spa, one = side("ours, plain", 16)["seconds"], side("ours, SPA", 16), side("ours, one omega")
     return {
@@ -216,7 +217,7 @@ def serve(setting: Setting, side: Side) -> None:
     torch.set_num_threads(setting.threads)
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print is no answer
-    loaded = _load(setting, side.packed)
+    loaded = _load(setting, side.own_kernels)
     pairs = _pairs(setting, loaded)
     work: dict[str, Callable[..., dict[str, Any]]] = {
         "ready": dict,
@@ -232,14 +233,14 @@ def serve(setting: Setting, side: Side) -> None:
 Pairs = Sequence[tuple[Sequence[int], Sequence[int]]]
 
 
-def _load(setting: Setting, packed: bool) -> models.LoadedModel:
+def _load(setting: Setting, own_kernels: bool) -> models.LoadedModel:
     config = load_model_config("smollm2_135m")
     if setting.folder:
         config.path, config.package = setting.folder, None
     checkpoint = models.identify(config)
     tokenizer = models.load_tokenizer(checkpoint)
     if setting.shape is None:
-        return models.load(checkpoint, config, tokenizer, setting.dtype, "none", packed)
+        return models.load(checkpoint, config, tokenizer, setting.dtype, "none", own_kernels)
     hidden, intermediate, layers, heads, key_value_heads = SHAPES[setting.shape]
     shape = LlamaConfig(  # type: ignore[call-arg]
         vocab_size=len(tokenizer),  # the prompts are SmolLM2's; DeepSeek-Coder's vocabulary has 32,256 tokens

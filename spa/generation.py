@@ -18,7 +18,8 @@ from tqdm import tqdm
 from spa import anchors, benchmarks, models, omega, prompts, provenance
 from spa.benchmarks import Benchmark
 from spa.config import ProfileConfig, RunConfig, generation_key
-from spa.decoding.engine import Budget, Decoded, Engine, Request
+from spa.decoding.engine import Engine
+from spa.decoding.lanes import Budget, Decoded, Request
 from spa.decoding.stopping import (
     ClosedBlock,
     FirstOf,
@@ -156,7 +157,7 @@ def generate(plan: Plan) -> None:
 def _batch_size(config: RunConfig, loaded: models.LoadedModel, requests: Sequence[Request]) -> int:
     if config.batch_size != "auto":
         return int(config.batch_size)
-    longest = max(max(len(r.original_ids), len(r.masked_ids)) + r.max_new_tokens for r in requests)
+    longest = max(request.longest for request in requests)
     lanes = models.fitting_lanes(loaded, longest)
     log.info("batch_size=auto: %d lanes of up to %d tokens", lanes, longest)
     return lanes

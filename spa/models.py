@@ -35,9 +35,9 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
+from spa import kernels
 from spa.config import ModelConfig
 from spa.errors import SpaError
-from spa.packing import can_pack, pack
 
 # What transformers, safetensors and gguf raise over a missing or broken file.
 _BROKEN = (OSError, ValueError, KeyError, TypeError, RuntimeError, StrictDataclassError, SafetensorError, struct.error)
@@ -110,11 +110,11 @@ def load_tokenizer(checkpoint: Checkpoint) -> Any:
 
 
 def load(
-    checkpoint: Checkpoint, config: ModelConfig, tokenizer: Any, dtype: str, quantization: str, packed: bool = True
+    checkpoint: Checkpoint, config: ModelConfig, tokenizer: Any, dtype: str, quantization: str, own_kernels: bool = True
 ) -> LoadedModel:
     """Load the weights. dtype: resolved; quantization: "none", "int8" or "nf4" (bitsandbytes).
 
-    packed: float32 linear layers on a CPU get oneDNN's layout, for inference only.
+    own_kernels: use `spa.kernels` where they apply, float32 on a CPU; for inference only.
     """
     torch_dtype = getattr(torch, dtype)
     arguments: dict[str, Any] = {"dtype": torch_dtype, "revision": checkpoint.revision}
@@ -147,9 +147,9 @@ def load(
     if "device_map" not in arguments:
         model = model.to(device)
     model.eval()
-    packed = packed and can_pack(model)
-    if packed:
-        pack(model)
+    own_kernels = own_kernels and kernels.supports(model)
+    if own_kernels:
+        kernels.install(model)
     eos_ids = tuple(config.eos_token_ids) or ((tokenizer.eos_token_id,) if tokenizer.eos_token_id is not None else ())
     return LoadedModel(
         model=model,
@@ -157,8 +157,8 @@ def load(
         eos_ids=eos_ids,
         context_length=context_length(model.config),
         dtype=dtype,
-        attention=attention,
-        linear="oneDNN, packed" if packed else "torch",
+        attention=model.config._attn_implementation,
+        linear="oneDNN, packed" if own_kernels else "torch",
         device=torch.cuda.get_device_name() if device == "cuda" else "cpu",
     )
 

@@ -20,19 +20,20 @@ MODULES = {
 
 # A module imports only from modules before it.
 ORDER = """
-errors records omega config benchmarks anchors prompts packing models
-decoding.stopping decoding.cache decoding.formula decoding.forward decoding.engine
+errors records omega config benchmarks anchors prompts kernels models
+decoding.stopping decoding.cache decoding.formula decoding.forward decoding.lanes decoding.engine
 extraction store provenance generation api
 sandbox scoring_worker scoring doctor pipeline application replay bench
 statistics aggregate tables figures report status
 """.split()  # noqa: SIM905 - in the order in which one reads them
 TORCH = {"torch", "transformers", "huggingface_hub", "safetensors", "tokenizers", "accelerate", "bitsandbytes"}
 MAY_IMPORT_TORCH = (
-    "packing",
+    "kernels",
     "models",
     "decoding.cache",
     "decoding.formula",
     "decoding.forward",
+    "decoding.lanes",
     "decoding.engine",
     "bench",
 )

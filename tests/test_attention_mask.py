@@ -14,8 +14,9 @@ from hydra import compose, initialize_config_dir
 
 from spa import generation
 from spa.config import CONF, RunConfig, register, resolve
-from spa.decoding.engine import Decoded, Engine, Request
+from spa.decoding.engine import Engine
 from spa.decoding.forward import visible
+from spa.decoding.lanes import Decoded, Request
 from spa.decoding.stopping import NeverStop
 from spa.errors import SpaError
 from spa.models import attention_reference

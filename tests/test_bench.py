@@ -23,7 +23,7 @@ def test_ratios_by_hand() -> None:
 
 @pytest.mark.slow
 def test_every_side_generates_the_given_number_of_tokens() -> None:
-    loaded = bench._load(SETTING, packed=True)
+    loaded = bench._load(SETTING, own_kernels=True)
     pairs = bench._pairs(SETTING, loaded)
     for kind in ("ours", "generate", "guidance", "package"):
         answer = bench._timed(loaded, SETTING, Side(kind, kind, 2), pairs)

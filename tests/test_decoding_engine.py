@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from transformers import GenerationConfig, LogitsProcessorList
 
 from spa import omega
+from spa.decoding import engine
 from spa.decoding.cache import RowCache
-from spa.decoding.engine import Budget, Decoded, Engine, Request
+from spa.decoding.engine import Engine
+from spa.decoding.lanes import Budget, Decoded, Request
 from spa.decoding.stopping import ClosedBlock, NeverStop, StopRule, TopLevelLine
 from spa.errors import SpaError
 from spa.omega import Interval, OmegaSet, Values
@@ -51,13 +53,13 @@ def decode(
     eos: Sequence[int] = tiny.EOS,
 ) -> dict[int, list[Decoded]]:
     """Each prompt's texts, by ascending omega."""
-    engine = Engine(model, eos, tiny.detokenize, batch_size, strict)
+    decoder = Engine(model, eos, tiny.detokenize, batch_size, strict)
     requests = [
         Request(str(number), original, masked, omegas, stop or NeverStop(), NEW_TOKENS)
         for number, (original, masked) in enumerate(pairs)
     ]
     texts: dict[int, list[Decoded]] = {}
-    for decoded in engine.decode(requests):
+    for decoded in decoder.decode(requests):
         texts.setdefault(int(decoded.task_id), []).append(decoded)
     return {number: sorted(parts, key=lambda part: part.omegas.lo) for number, parts in texts.items()}
 
@@ -261,15 +263,15 @@ def test_out_of_memory_halves_the_batch(
         return forward(*args, **kwargs)
 
     monkeypatch.setattr(model, "forward", limited)
-    engine = Engine(model, tiny.EOS, tiny.detokenize, batch_size=8)
+    decoder = Engine(model, tiny.EOS, tiny.detokenize, batch_size=8)
     requests = [
         Request(str(number), original, masked, Values((0.0, 0.5)), NeverStop(), NEW_TOKENS)
         for number, (original, masked) in enumerate(pairs)
     ]
     texts: dict[int, list[Decoded]] = {}
-    for decoded in engine.decode(requests):
+    for decoded in decoder.decode(requests):
         texts.setdefault(int(decoded.task_id), []).append(decoded)
-    assert engine.halvings == [8, 4]
+    assert decoder.halvings == [8, 4]
     assert "out of memory at 8 lanes; going on with 4" in caplog.text
     texts = {number: sorted(parts, key=lambda part: part.omegas.lo) for number, parts in texts.items()}
     assert outcome(texts) == expected
@@ -302,10 +304,10 @@ def test_out_of_memory_with_one_lane_is_refused(model: Any, monkeypatch: pytest.
 
 def budgeted(model: Any, budget: Budget) -> list[Decoded]:
     """The parts of one prompt's interval, by ascending omega."""
-    engine = Engine(model, tiny.EOS, tiny.detokenize, 4, budget=budget)
+    decoder = Engine(model, tiny.EOS, tiny.detokenize, 4, budget=budget)
     original, masked = prompts("per_token")[0]
     request = Request("0", original, masked, Interval(-1.0, 2.0), NeverStop(), NEW_TOKENS)
-    return sorted(engine.decode([request]), key=lambda part: part.omegas.lo)
+    return sorted(decoder.decode([request]), key=lambda part: part.omegas.lo)
 
 
 @pytest.mark.parametrize("budget", [Budget(lanes=3), Budget(steps=20), Budget(lanes=2, steps=35), Budget(1, 1)])
@@ -334,18 +336,51 @@ def test_other_errors_pass_through(model: Any, monkeypatch: pytest.MonkeyPatch) 
         decode(model, omega.PLAIN, prompts("per_token"))
 
 
-def test_cache_grows_by_doubling_and_keeps_what_it_holds() -> None:
-    cache = RowCache(n_layers=1)
-    cache.reserve(2, 5)
+def test_cache_grows_by_doubling_its_rows_and_keeps_what_it_holds() -> None:
+    cache = RowCache(n_layers=1, slots=10)
+    cache.reserve(2)
     layer = cache.row_layers[0]
     cache.window.slots = torch.tensor([[0, 1], [0, 1]])
     cache.window.width = 2
     states = torch.arange(2 * 3 * 2 * 4, dtype=torch.float32).reshape(2, 3, 2, 4)
     layer.update(states, -states)
-    cache.reserve(3, 6)
+    cache.reserve(3)
     assert layer.keys is not None
     assert layer.keys.shape == (4, 3, 10, 4)
     assert torch.equal(layer.keys[:2, :, :2], states)
     cache.copy_rows([1], [3], 2)
     assert torch.equal(layer.values[3, :, :2], -states[1])  # type: ignore[index]
     assert not layer.keys[3, :, 2:].any()
+
+
+def test_prefill_in_groups_equals_prefill_at_once(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = prompts("collapsed")
+    expected = outcome(decode(model, Values((0.5,)), pairs))
+    shapes: list[tuple[int, ...]] = []
+    forward = model.forward
+
+    def recording(*args: Any, **kwargs: Any) -> Any:
+        shapes.append(tuple(kwargs["input_ids"].shape))
+        return forward(*args, **kwargs)
+
+    monkeypatch.setattr(model, "forward", recording)
+    monkeypatch.setattr(engine, "PREFILL_TOKENS", 40)
+    assert outcome(decode(model, Values((0.5,)), pairs)) == expected
+    prefills = [shape for shape in shapes if shape[1] > 1]
+    assert max(rows for rows, _ in prefills) > 1
+    assert all(rows == 1 or rows * columns <= 40 for rows, columns in prefills)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_logits_that_are_not_finite_are_an_error(model: Any, monkeypatch: pytest.MonkeyPatch, value: float) -> None:
+    forward = model.forward
+
+    def broken(*args: Any, **kwargs: Any) -> Any:
+        output = forward(*args, **kwargs)
+        output.logits[:] = value
+        return output
+
+    monkeypatch.setattr(model, "forward", broken)
+    for omegas in (omega.PLAIN, Values((0.0, 0.5)), Interval(0.0, 0.5)):
+        with pytest.raises(SpaError, match="not finite"):
+            decode(model, omegas, prompts("per_token"))

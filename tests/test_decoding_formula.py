@@ -72,7 +72,7 @@ def test_ties() -> None:
 
 def test_ends_of_plain_and_anchored_lanes() -> None:
     rows = torch.stack([logits(1, 2, 0), logits(1, 2, 9), logits(5, 0, 0)])
-    originals, maskeds = torch.tensor([2, 0]), torch.tensor([2, 1])
+    originals, maskeds = [2, 0], [2, 1]
     omegas = [Values((0.0,)), Values((-1.0, 0.0))]
     assert choose_ends(rows, originals, maskeds, omegas) == [(0, 0), (2, 1)]
 

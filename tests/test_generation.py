@@ -16,7 +16,7 @@ from hydra import compose, initialize_config_dir
 
 from spa import generation
 from spa.config import CONF, ProfileConfig, RunConfig, register, resolve
-from spa.decoding.engine import Decoded
+from spa.decoding.lanes import Decoded
 from spa.decoding.stopping import (
     ClosedBlock,
     FirstOf,

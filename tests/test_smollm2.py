@@ -8,7 +8,8 @@ from hydra import compose, initialize_config_dir
 
 from spa import generation, models, pipeline
 from spa.config import CONF, RunConfig, register, resolve
-from spa.decoding.engine import Engine, Request
+from spa.decoding.engine import Engine
+from spa.decoding.lanes import Request
 from spa.decoding.stopping import ClosedBlock, detokenizer
 from spa.omega import Values
 from spa.replay import compare, replay

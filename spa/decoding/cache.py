@@ -2,7 +2,8 @@
 
 transformers' caches write all rows at one position, so sequences of different length need padding and none can join or
 leave. Here a row is a sequence, left-aligned: its token at position s lies in slot s. Rows 0..n-1 are in use, so a
-forward pass over them reads a view and copies nothing; storage grows by doubling.
+forward pass over them reads a view and copies nothing. Every row has room for the longest text from the outset, because
+growing costs more than it saves (new memory is cleared page by page); the number of rows grows by doubling.
 
 Letters: B rows of a forward pass, S new tokens a row, H key-value heads, D head size, R rows and C slots of storage.
 """
@@ -63,13 +64,12 @@ class RowLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
             return
         assert self.keys is not None
         assert self.values is not None
-        rows, slots = self.storage.rows, self.storage.slots
-        old_keys, old_values = self.keys, self.values
-        old_rows, old_slots = old_keys.shape[0], old_keys.shape[2]
-        self.keys = old_keys.new_zeros(rows, old_keys.shape[1], slots, old_keys.shape[3])
-        self.values = old_values.new_zeros(rows, old_values.shape[1], slots, old_values.shape[3])
-        self.keys[:old_rows, :, :old_slots] = old_keys
-        self.values[:old_rows, :, :old_slots] = old_values
+        self.keys, self.values = self._grown(self.keys), self._grown(self.values)
+
+    def _grown(self, states: Tensor) -> Tensor:
+        grown = states.new_zeros(self.storage.rows, *states.shape[1:])
+        grown[: len(states)] = states
+        return grown
 
     def copy_rows(self, sources: list[int], targets: list[int], width: int) -> None:
         assert self.keys is not None
@@ -100,20 +100,19 @@ class RowLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
 
 
 class RowCache(Cache):
-    """All layers of a `RowLayer` cache."""
+    """All layers of a `RowLayer` cache, with rows of `slots` tokens each."""
 
-    def __init__(self, n_layers: int) -> None:
+    def __init__(self, n_layers: int, slots: int) -> None:
         self.rows = 0
-        self.slots = 0
+        self.slots = slots
         self.window = Window(0, torch.empty(0, 0, dtype=torch.long), 0)
         self.row_layers = [RowLayer(self) for _ in range(n_layers)]
         super().__init__(layers=[*self.row_layers])
 
-    def reserve(self, rows: int, slots: int) -> None:
-        """Make room, keeping what is there; at least doubles whatever has to grow."""
-        if rows > self.rows or slots > self.slots:
-            self.rows = max(rows, 2 * self.rows) if rows > self.rows else self.rows
-            self.slots = max(slots, 2 * self.slots) if slots > self.slots else self.slots
+    def reserve(self, rows: int) -> None:
+        """Make room for so many rows, keeping what is there; at least doubles where it has to grow."""
+        if rows > self.rows:
+            self.rows = max(rows, 2 * self.rows)
             for layer in self.row_layers:
                 layer.grow()
 

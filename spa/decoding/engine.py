@@ -12,8 +12,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -21,120 +19,16 @@ from torch import Tensor
 
 from spa.decoding import formula, forward
 from spa.decoding.cache import RowCache, SavedRow
-from spa.decoding.stopping import Detokenize, StopRule, TextStream, text_after
+from spa.decoding.lanes import NOTHING_HIDDEN, UNLIMITED, Budget, Decoded, Lane, Request
+from spa.decoding.stopping import Detokenize, TextStream, text_after
 from spa.errors import SpaError
-from spa.omega import PLAIN, OmegaSet, size
+from spa.omega import size
 
 log = logging.getLogger(__name__)
 
-NOTHING_HIDDEN = torch.zeros(0, dtype=torch.bool)
-
-
-@dataclass(frozen=True)
-class Request:
-    """One task to decode greedily for every omega of a set."""
-
-    task_id: str
-    original_ids: Sequence[int]
-    masked_ids: Sequence[int]
-    omegas: OmegaSet
-    stop: StopRule
-    max_new_tokens: int
-    hidden: Sequence[int] = ()  # positions of masked_ids that the masked branch never attends to (mask=attention)
-
-    @cached_property
-    def is_anchored(self) -> bool:
-        """Whether the two branches differ; otherwise every omega gives the plain text."""
-        return bool(self.hidden) or tuple(self.original_ids) != tuple(self.masked_ids)
-
-    @cached_property
-    def hidden_slots(self) -> Tensor:
-        """Bool, True at the hidden positions, as long as the last of them needs."""
-        slots = torch.zeros(max(self.hidden, default=-1) + 1, dtype=torch.bool)
-        slots[list(self.hidden)] = True
-        return slots
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How much one request may cost; what it does not reach is given up, and named."""
-
-    lanes: int | None = None  # texts that its omegas may split into
-    steps: int | None = None  # decoding steps, summed over its lanes
-
-
-@dataclass
-class Spent:
-    """What one request has cost so far, shared by its lanes."""
-
-    lanes: int = 1
-    steps: int = 0
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """A finished text and the omegas that chose it."""
-
-    task_id: str
-    omegas: OmegaSet
-    completion_ids: list[int]  # without the EOS
-    raw: str
-    completion: str  # raw up to where the stop rule cut it
-    finish_reason: str  # "eos", "stop", "length" or "budget"
-    seconds: float  # share of the engine's time; the shares of all texts sum to it
-    batch_rows: int  # rows of the widest batch
-
-
-@dataclass
-class Lane:
-    """A task, a set of omegas, and the tokens they agree on."""
-
-    request: Request
-    omegas: OmegaSet
-    stream: TextStream
-    stop: StopRule
-    spent: Spent = field(default_factory=Spent)
-    tokens: list[int] = field(default_factory=list)
-    rows: list[int] = field(default_factory=list)  # cache row of each branch; empty while the lane waits
-    saved: list[SavedRow] = field(default_factory=list)  # the rows of a parked lane
-    seconds: float = 0.0
-    batch_rows: int = 0
-    cut: int | None = None  # characters of the text to keep
-
-    @property
-    def prompts(self) -> list[Sequence[int]]:
-        """The branches' prompts: the original alone where no omega of the lane needs the masked one."""
-        request = self.request
-        alone = self.omegas == PLAIN or not request.is_anchored
-        return [request.original_ids] if alone else [request.original_ids, request.masked_ids]
-
-    @property
-    def hidden(self) -> list[Tensor]:
-        """What each branch does not attend to."""
-        return [NOTHING_HIDDEN, self.request.hidden_slots][: len(self.prompts)]
-
-    @property
-    def widths(self) -> list[int]:
-        """Tokens of each branch that the cache holds once the latest token was fed."""
-        return [len(prompt) + len(self.tokens) for prompt in self.prompts]
-
-    def split(self, choices: Sequence[formula.Choice]) -> list["Lane"]:
-        """One child per part of the omegas, sharing this lane's rows until they are laid out anew."""
-        if len(choices) == 1:
-            return [self]
-        seconds = self.seconds / len(choices)
-        return [replace(self, omegas=omegas, tokens=[*self.tokens], seconds=seconds) for _, omegas in choices]
-
-    def push(self, token: int, eos_ids: frozenset[int]) -> str | None:
-        """Take the chosen token; returns the finish reason once the text is complete."""
-        if token in eos_ids:
-            return "eos"
-        self.tokens.append(token)
-        self.stream, piece = self.stream.push(token)
-        self.stop, self.cut = self.stop.feed(piece)
-        if self.cut is not None:
-            return "stop"
-        return "length" if len(self.tokens) >= self.request.max_new_tokens else None
+# Tokens of one forward pass over prompts. More at once are slower on a CPU, where their activations leave its caches,
+# and no faster on a GPU.
+PREFILL_TOKENS = 1024
 
 
 class Engine:
@@ -152,7 +46,7 @@ class Engine:
         detokenize: Detokenize,
         batch_size: int = 16,
         strict: bool = False,
-        budget: Budget = Budget(),
+        budget: Budget = UNLIMITED,
     ) -> None:
         self.model = model
         self.eos_ids = frozenset(eos_ids)
@@ -165,9 +59,9 @@ class Engine:
         self.parked: list[Lane] = []  # their rows are in host memory
         self.lanes: list[Lane] = []  # in flight
         self.finished: list[Decoded] = []  # not given out yet
+        self.cache = RowCache(model.config.num_hidden_layers, 0)
         self.common: int | None = None  # tokens that all prompts begin with, once known
         self.common_row: SavedRow | None = None
-        self._new_cache()
 
     def decode(self, requests: Iterable[Request]) -> Iterator[Decoded]:
         """Yield each text as soon as it is finished, in no particular order.
@@ -176,6 +70,7 @@ class Engine:
         """
         queue = sorted(requests, key=lambda request: len(request.original_ids), reverse=True)
         self.waiting.extend(self._lane(request) for request in queue)
+        self._new_cache(max((request.longest for request in queue), default=0))
         while self.waiting or self.parked or self.lanes:
             try:
                 self._advance()
@@ -247,7 +142,7 @@ class Engine:
         while self.parked and len(self.lanes) < self.batch_size:
             lane = self.parked[-1]
             lane.rows = [self.n_rows + branch for branch in range(len(lane.saved))]
-            self.cache.reserve(lane.rows[-1] + 1, max(lane.widths))
+            self.cache.reserve(lane.rows[-1] + 1)
             for row, saved in zip(lane.rows, lane.saved, strict=True):
                 self.cache.load_rows(row, row + 1, saved)
             lane.saved = []
@@ -270,7 +165,7 @@ class Engine:
             lane.rows = [row]
         for row, (_, lane) in enumerate(anchored, second_row):
             lane.rows.append(row)
-        self.cache.reserve(second_row + len(anchored), max(map(len, originals)))
+        self.cache.reserve(second_row + len(anchored))
         if self.common_row:
             self.cache.load_rows(first_row, second_row, self.common_row)
         starts = [min(self.common or 0, len(ids) - 1) for ids in originals]
@@ -290,18 +185,31 @@ class Engine:
         return torch.cat(logits)
 
     def _read(self, first_row: int, sequences: list[list[int]], starts: list[int], hidden: list[Tensor]) -> Tensor:
-        if self.strict:
-            singles = enumerate(zip(sequences, starts, hidden, strict=True), first_row)
-            logits = [forward.prefill(self.model, self.cache, row, [i], [s], [h]) for row, (i, s, h) in singles]
-            return torch.cat(logits)
-        return forward.prefill(self.model, self.cache, first_row, sequences, starts, hidden)
+        """Prefill in groups of rows that keep within `PREFILL_TOKENS`; logits of all rows, [B, V]."""
+        fresh = [len(ids) - start for ids, start in zip(sequences, starts, strict=True)]
+        logits = []
+        for group in self._groups(fresh):
+            first = first_row + group.start
+            logits.append(
+                forward.prefill(self.model, self.cache, first, sequences[group], starts[group], hidden[group])
+            )
+        return torch.cat(logits)
+
+    def _groups(self, fresh: list[int]) -> Iterator[slice]:
+        """Consecutive rows that are read at once; `fresh` counts each row's tokens."""
+        start = 0
+        for end in range(1, len(fresh) + 1):
+            rows = end + 1 - start
+            if end == len(fresh) or self.strict or rows * max(fresh[start : end + 1]) > PREFILL_TOKENS:
+                yield slice(start, end)
+                start = end
 
     def _read_common(self, lanes: list[Lane]) -> None:
         """Read what the prompts of all tasks begin with, and keep it. The cache is empty still."""
         prompts = [lane.request.original_ids for lane in [*lanes, *self.waiting]]
         self.common = common_prefix(prompts) if len(prompts) > 1 else 0
-        self.common_row = None
         if self.common:
+            self.cache.reserve(1)
             forward.prefill(self.model, self.cache, 0, [list(prompts[0][: self.common])], [0])
             self.common_row = self.cache.save_row(0, self.common)
 
@@ -323,8 +231,8 @@ class Engine:
     def _choose(self, lanes: list[Lane], logits: Tensor) -> list[list[formula.Choice]]:
         """What each lane's omegas choose. logits: [B, V], the lanes' rows in order of their row numbers."""
         first_row = min(row for lane in lanes for row in lane.rows)
-        originals = torch.tensor([lane.rows[0] - first_row for lane in lanes], device=logits.device)
-        maskeds = torch.tensor([lane.rows[-1] - first_row for lane in lanes], device=logits.device)
+        originals = [lane.rows[0] - first_row for lane in lanes]
+        maskeds = [lane.rows[-1] - first_row for lane in lanes]
         ends = formula.choose_ends(logits, originals, maskeds, [lane.omegas for lane in lanes])
         choices = []
         for lane, (low, high), original, masked in zip(lanes, ends, originals, maskeds, strict=True):
@@ -359,7 +267,7 @@ class Engine:
         targets = [row for row in range(n_rows) if row not in stays]
         if moves:
             width = max(width for lane, _, _ in moves for width in lane.widths)
-            self.cache.reserve(n_rows, width)
+            self.cache.reserve(n_rows)
             self.cache.copy_rows([source for _, _, source in moves], targets, width)
         for (lane, branch, _), target in zip(moves, targets, strict=True):
             lane.rows[branch] = target
@@ -377,10 +285,9 @@ class Engine:
             batch_rows=lane.batch_rows,
         )
 
-    def _new_cache(self) -> None:
-        self.common = None
-        self.common_row = None
-        self.cache = RowCache(self.model.config.num_hidden_layers)
+    def _new_cache(self, slots: int) -> None:
+        self.common, self.common_row = None, None
+        self.cache = RowCache(self.model.config.num_hidden_layers, slots)
 
     def _halve(self) -> None:
         if self.batch_size == 1:
@@ -397,7 +304,7 @@ class Engine:
             lane.rows, lane.saved = [], []
         self.waiting.extendleft(reversed(begun))
         self.lanes, self.parked = [], []
-        self._new_cache()
+        self._new_cache(self.cache.slots)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from spa.errors import SpaError
 from spa.omega import Interval, OmegaSet, Values
 
 Choice = tuple[int, OmegaSet]
@@ -41,17 +42,26 @@ def choose(original: Tensor, masked: Tensor, omegas: OmegaSet) -> list[Choice]:
 
 
 def choose_ends(
-    logits: Tensor, originals: Tensor, maskeds: Tensor, omegas: Sequence[OmegaSet]
+    logits: Tensor, originals: Sequence[int], maskeds: Sequence[int], omegas: Sequence[OmegaSet]
 ) -> list[tuple[int, int]]:
     """For each of L lanes, the tokens chosen at the lower and the upper end of its omegas.
 
     logits: [B, V]; originals, maskeds: row of each lane's branch, [L]. Where both are the same row, the lane is plain.
+    Raises SpaError where the score of a chosen token is not finite.
     """
-    intercept, slope = lines(logits[originals], logits[maskeds])
+    rows = torch.tensor([originals, maskeds], device=logits.device)
+    intercept, slope = lines(logits[rows[0]], logits[rows[1]])
     ends = torch.tensor([[part.lo, part.hi] for part in omegas], dtype=torch.float64, device=logits.device)
-    low = (intercept + ends[:, :1] * slope).argmax(dim=-1)
-    high = (intercept + ends[:, 1:] * slope).argmax(dim=-1)
-    return [(first, last) for first, last in torch.stack([low, high], dim=1).tolist()]
+    low = (intercept + ends[:, :1] * slope).max(dim=-1)
+    high = (intercept + ends[:, 1:] * slope).max(dim=-1)
+    is_finite = low.values.isfinite() & high.values.isfinite()
+    table = torch.stack([low.indices, high.indices, is_finite], dim=1).tolist()  # one transfer from the device
+    if not all(finite for _, _, finite in table):
+        raise SpaError(
+            "the model gives logits that are not finite (inf or nan); try dtype=float32 or dtype=bfloat16, without "
+            "quantization"
+        )
+    return [(first, last) for first, last, _ in table]
 
 
 def _choose_values(intercept: Tensor, slope: Tensor, omegas: Values) -> list[Choice]:

@@ -26,20 +26,20 @@ def prefill(
 ) -> Tensor:
     """Read sequences into rows first_row, first_row+1, ..., each from its start on; logits after each, [B, V].
 
-    What lies before a start must be in the cache already. The batch is right-aligned so that every last token stands in
-    the last column. The filler in front of a shorter stretch is written behind the sequence's end, where it is
-    invisible until the row's own tokens overwrite it.
+    The rows must have been reserved, with a slot to spare behind each sequence, and what lies before a start must be in
+    the cache already. The batch is right-aligned so that every last token stands in the last column. The filler in
+    front of a shorter stretch is written to the slot behind the sequence's end, where it is invisible until the row's
+    next token overwrites it.
     """
     lengths = torch.tensor([len(sequence) for sequence in sequences])
     fresh = lengths - torch.tensor(starts)
     columns = int(fresh.max())
     column = torch.arange(columns)[None, :]
     is_filler = column < columns - fresh[:, None]
-    slots = torch.where(is_filler, lengths[:, None] + column, lengths[:, None] - columns + column)
+    slots = torch.where(is_filler, lengths[:, None], lengths[:, None] - columns + column)
     tokens = torch.zeros_like(slots)
     for row, (sequence, start) in enumerate(zip(sequences, starts, strict=True)):
         tokens[row, columns - len(sequence) + start :] = torch.tensor(sequence[start:])
-    cache.reserve(first_row + len(sequences), int(slots.max()) + 1)
     # Filler may lie beyond the model's last position.
     positions = slots.masked_fill(is_filler, 0)
     return _forward(model, cache, tokens, slots, positions, first_row, int(lengths.max()), hidden)
@@ -54,10 +54,8 @@ def step(
     hidden: Sequence[Tensor] = (),
 ) -> Tensor:
     """Feed one token to each of the rows first_row, ... at its position; returns the logits after it, [B, V]."""
-    width = max(positions) + 1
-    cache.reserve(first_row + len(tokens), width)
     slots = torch.tensor(positions)[:, None]
-    return _forward(model, cache, torch.tensor(tokens)[:, None], slots, slots, first_row, width, hidden)
+    return _forward(model, cache, torch.tensor(tokens)[:, None], slots, slots, first_row, max(positions) + 1, hidden)
 
 
 def visible(slots: Tensor, width: int, hidden: Sequence[Tensor] = ()) -> Tensor:

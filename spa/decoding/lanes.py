@@ -1,0 +1,130 @@
+"""What the engine moves: requests, the lanes that they become, and finished texts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from spa.decoding.cache import SavedRow
+from spa.decoding.formula import Choice
+from spa.decoding.stopping import StopRule, TextStream
+from spa.omega import PLAIN, OmegaSet
+
+NOTHING_HIDDEN = torch.zeros(0, dtype=torch.bool)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One task to decode greedily for every omega of a set."""
+
+    task_id: str
+    original_ids: Sequence[int]
+    masked_ids: Sequence[int]
+    omegas: OmegaSet
+    stop: StopRule
+    max_new_tokens: int
+    hidden: Sequence[int] = ()  # positions of masked_ids that the masked branch never attends to (mask=attention)
+
+    @cached_property
+    def is_anchored(self) -> bool:
+        """Whether the two branches differ; otherwise every omega gives the plain text."""
+        return bool(self.hidden) or tuple(self.original_ids) != tuple(self.masked_ids)
+
+    @property
+    def longest(self) -> int:
+        """Tokens of prompt and text at most."""
+        return max(len(self.original_ids), len(self.masked_ids)) + self.max_new_tokens
+
+    @cached_property
+    def hidden_slots(self) -> Tensor:
+        """Bool, True at the hidden positions, as long as the last of them needs."""
+        slots = torch.zeros(max(self.hidden, default=-1) + 1, dtype=torch.bool)
+        slots[list(self.hidden)] = True
+        return slots
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much one request may cost; what it does not reach is given up, and named."""
+
+    lanes: int | None = None  # texts that its omegas may split into
+    steps: int | None = None  # decoding steps, summed over its lanes
+
+
+UNLIMITED = Budget()
+
+
+@dataclass
+class Spent:
+    """What one request has cost so far, shared by its lanes."""
+
+    lanes: int = 1
+    steps: int = 0
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A finished text and the omegas that chose it."""
+
+    task_id: str
+    omegas: OmegaSet
+    completion_ids: list[int]  # without the EOS
+    raw: str
+    completion: str  # raw up to where the stop rule cut it
+    finish_reason: str  # "eos", "stop", "length" or "budget"
+    seconds: float  # share of the engine's time; the shares of all texts sum to it
+    batch_rows: int  # rows of the widest batch
+
+
+@dataclass
+class Lane:
+    """A task, a set of omegas, and the tokens they agree on."""
+
+    request: Request
+    omegas: OmegaSet
+    stream: TextStream
+    stop: StopRule
+    spent: Spent = field(default_factory=Spent)
+    tokens: list[int] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)  # cache row of each branch; empty while the lane waits
+    saved: list[SavedRow] = field(default_factory=list)  # the rows of a parked lane
+    seconds: float = 0.0
+    batch_rows: int = 0
+    cut: int | None = None  # characters of the text to keep
+
+    @property
+    def prompts(self) -> list[Sequence[int]]:
+        """The branches' prompts: the original alone where no omega of the lane needs the masked one."""
+        request = self.request
+        alone = self.omegas == PLAIN or not request.is_anchored
+        return [request.original_ids] if alone else [request.original_ids, request.masked_ids]
+
+    @property
+    def hidden(self) -> list[Tensor]:
+        """What each branch does not attend to."""
+        return [NOTHING_HIDDEN, self.request.hidden_slots][: len(self.prompts)]
+
+    @property
+    def widths(self) -> list[int]:
+        """Tokens of each branch that the cache holds once the latest token was fed."""
+        return [len(prompt) + len(self.tokens) for prompt in self.prompts]
+
+    def split(self, choices: Sequence[Choice]) -> list["Lane"]:
+        """One child per part of the omegas, sharing this lane's rows until they are laid out anew."""
+        if len(choices) == 1:
+            return [self]
+        seconds = self.seconds / len(choices)
+        return [replace(self, omegas=omegas, tokens=[*self.tokens], seconds=seconds) for _, omegas in choices]
+
+    def push(self, token: int, eos_ids: frozenset[int]) -> str | None:
+        """Take the chosen token; returns the finish reason once the text is complete."""
+        if token in eos_ids:
+            return "eos"
+        self.tokens.append(token)
+        self.stream, piece = self.stream.push(token)
+        self.stop, self.cut = self.stop.feed(piece)
+        if self.cut is not None:
+            return "stop"
+        return "length" if len(self.tokens) >= self.request.max_new_tokens else None
