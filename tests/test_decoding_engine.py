@@ -336,21 +336,20 @@ def test_other_errors_pass_through(model: Any, monkeypatch: pytest.MonkeyPatch) 
         decode(model, omega.PLAIN, prompts("per_token"))
 
 
-def test_cache_grows_by_doubling_its_rows_and_keeps_what_it_holds() -> None:
-    cache = RowCache(n_layers=1, slots=10)
-    cache.reserve(2)
+def test_cache_writes_and_copies_rows() -> None:
+    cache = RowCache(n_layers=1, rows=4, slots=10)
     layer = cache.row_layers[0]
-    cache.window.slots = torch.tensor([[0, 1], [0, 1]])
-    cache.window.width = 2
+    cache.window.slots = torch.tensor([[0, 1], [4, 5]])
+    cache.window.width = 6
     states = torch.arange(2 * 3 * 2 * 4, dtype=torch.float32).reshape(2, 3, 2, 4)
-    layer.update(states, -states)
-    cache.reserve(3)
+    keys, values = layer.update(states, -states)
+    assert keys.shape == values.shape == (2, 3, 6, 4)
+    assert torch.equal(keys[0, :, :2], states[0])
+    assert torch.equal(values[1, :, 4:], -states[1])
+    cache.copy_rows([1], [3], 6)
     assert layer.keys is not None
-    assert layer.keys.shape == (4, 3, 10, 4)
-    assert torch.equal(layer.keys[:2, :, :2], states)
-    cache.copy_rows([1], [3], 2)
-    assert torch.equal(layer.values[3, :, :2], -states[1])  # type: ignore[index]
-    assert not layer.keys[3, :, 2:].any()
+    assert torch.equal(layer.keys[3, :, 4:6], states[1])
+    assert not layer.keys[3, :, :4].any()
 
 
 def test_prefill_in_groups_equals_prefill_at_once(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:

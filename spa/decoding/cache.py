@@ -2,8 +2,8 @@
 
 transformers' caches write all rows at one position, so sequences of different length need padding and none can join or
 leave. Here a row is a sequence, left-aligned: its token at position s lies in slot s. Rows 0..n-1 are in use, so a
-forward pass over them reads a view and copies nothing. Every row has room for the longest text from the outset, because
-growing costs more than it saves (new memory is cleared page by page); the number of rows grows by doubling.
+forward pass over them reads a view and copies nothing. All memory is taken at once: what runs out runs out early, and
+growing costs more than it saves, because new memory has to be cleared.
 
 Letters: B rows of a forward pass, S new tokens a row, H key-value heads, D head size, R rows and C slots of storage.
 """
@@ -59,18 +59,6 @@ class RowLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         read = slice(window.first_row, last_row)
         return self.keys[read, :, : window.width], self.values[read, :, : window.width]
 
-    def grow(self) -> None:
-        if not self.is_initialized:
-            return
-        assert self.keys is not None
-        assert self.values is not None
-        self.keys, self.values = self._grown(self.keys), self._grown(self.values)
-
-    def _grown(self, states: Tensor) -> Tensor:
-        grown = states.new_zeros(self.storage.rows, *states.shape[1:])
-        grown[: len(states)] = states
-        return grown
-
     def copy_rows(self, sources: list[int], targets: list[int], width: int) -> None:
         assert self.keys is not None
         assert self.values is not None
@@ -100,21 +88,14 @@ class RowLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
 
 
 class RowCache(Cache):
-    """All layers of a `RowLayer` cache, with rows of `slots` tokens each."""
+    """All layers of a `RowLayer` cache: `rows` sequences of up to `slots` tokens."""
 
-    def __init__(self, n_layers: int, slots: int) -> None:
-        self.rows = 0
+    def __init__(self, n_layers: int, rows: int, slots: int) -> None:
+        self.rows = rows
         self.slots = slots
         self.window = Window(0, torch.empty(0, 0, dtype=torch.long), 0)
         self.row_layers = [RowLayer(self) for _ in range(n_layers)]
         super().__init__(layers=[*self.row_layers])
-
-    def reserve(self, rows: int) -> None:
-        """Make room for so many rows, keeping what is there; at least doubles where it has to grow."""
-        if rows > self.rows:
-            self.rows = max(rows, 2 * self.rows)
-            for layer in self.row_layers:
-                layer.grow()
 
     def copy_rows(self, sources: list[int], targets: list[int], width: int) -> None:
         """Copy the first `width` slots of each source row over its target row; targets must not be sources."""
@@ -127,6 +108,6 @@ class RowCache(Cache):
         return [layer.save_row(row, width, device) for layer in self.row_layers]
 
     def load_rows(self, first_row: int, last_row: int, saved: SavedRow) -> None:
-        """Write a saved row to each of the rows first_row..last_row-1; their room must have been reserved."""
+        """Write a saved row to each of the rows first_row..last_row-1."""
         for layer, states in zip(self.row_layers, saved, strict=True):
             layer.load_rows(first_row, last_row, states)

@@ -59,17 +59,18 @@ class Engine:
         self.parked: list[Lane] = []  # their rows are in host memory
         self.lanes: list[Lane] = []  # in flight
         self.finished: list[Decoded] = []  # not given out yet
-        self.cache = RowCache(model.config.num_hidden_layers, 0)
+        self.branches = 2
+        self.cache = RowCache(model.config.num_hidden_layers, 0, 0)
         self.common: int | None = None  # tokens that all prompts begin with, once known
         self.common_row: SavedRow | None = None
 
     def decode(self, requests: Iterable[Request]) -> Iterator[Decoded]:
-        """Yield each text as soon as it is finished, in no particular order.
-
-        Longest prompts first, so that memory runs out at once or never.
-        """
+        """Yield each text as soon as it is finished, in no particular order. Longest prompts first."""
         queue = sorted(requests, key=lambda request: len(request.original_ids), reverse=True)
         self.waiting.extend(self._lane(request) for request in queue)
+        never_split = all(request.omegas.lo == request.omegas.hi for request in queue)
+        self.batch_size = min(self.batch_size, len(queue)) if never_split else self.batch_size
+        self.branches = max((len(lane.prompts) for lane in self.waiting), default=0)
         self._new_cache(max((request.longest for request in queue), default=0))
         while self.waiting or self.parked or self.lanes:
             try:
@@ -142,7 +143,6 @@ class Engine:
         while self.parked and len(self.lanes) < self.batch_size:
             lane = self.parked[-1]
             lane.rows = [self.n_rows + branch for branch in range(len(lane.saved))]
-            self.cache.reserve(lane.rows[-1] + 1)
             for row, saved in zip(lane.rows, lane.saved, strict=True):
                 self.cache.load_rows(row, row + 1, saved)
             lane.saved = []
@@ -165,7 +165,6 @@ class Engine:
             lane.rows = [row]
         for row, (_, lane) in enumerate(anchored, second_row):
             lane.rows.append(row)
-        self.cache.reserve(second_row + len(anchored))
         if self.common_row:
             self.cache.load_rows(first_row, second_row, self.common_row)
         starts = [min(self.common or 0, len(ids) - 1) for ids in originals]
@@ -209,7 +208,6 @@ class Engine:
         prompts = [lane.request.original_ids for lane in [*lanes, *self.waiting]]
         self.common = common_prefix(prompts) if len(prompts) > 1 else 0
         if self.common:
-            self.cache.reserve(1)
             forward.prefill(self.model, self.cache, 0, [list(prompts[0][: self.common])], [0])
             self.common_row = self.cache.save_row(0, self.common)
 
@@ -267,7 +265,6 @@ class Engine:
         targets = [row for row in range(n_rows) if row not in stays]
         if moves:
             width = max(width for lane, _, _ in moves for width in lane.widths)
-            self.cache.reserve(n_rows)
             self.cache.copy_rows([source for _, _, source in moves], targets, width)
         for (lane, branch, _), target in zip(moves, targets, strict=True):
             lane.rows[branch] = target
@@ -287,7 +284,7 @@ class Engine:
 
     def _new_cache(self, slots: int) -> None:
         self.common, self.common_row = None, None
-        self.cache = RowCache(self.model.config.num_hidden_layers, slots)
+        self.cache = RowCache(self.model.config.num_hidden_layers, self.batch_size * self.branches, slots)
 
     def _halve(self) -> None:
         if self.batch_size == 1:

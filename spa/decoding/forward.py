@@ -26,10 +26,9 @@ def prefill(
 ) -> Tensor:
     """Read sequences into rows first_row, first_row+1, ..., each from its start on; logits after each, [B, V].
 
-    The rows must have been reserved, with a slot to spare behind each sequence, and what lies before a start must be in
-    the cache already. The batch is right-aligned so that every last token stands in the last column. The filler in
-    front of a shorter stretch is written to the slot behind the sequence's end, where it is invisible until the row's
-    next token overwrites it.
+    What lies before a start must be in the cache already. The batch is right-aligned so that every last token stands in
+    the last column. The filler in front of a shorter stretch is written to the slot behind the sequence's end, where it
+    is invisible until the row's next token overwrites it.
     """
     lengths = torch.tensor([len(sequence) for sequence in sequences])
     fresh = lengths - torch.tensor(starts)
