@@ -1,102 +1,77 @@
 """Decoding speed of several sides on the same work: one process a side, interleaved rounds, medians, ratios.
 
-Every side gets the same prompts, model, dtype, attention kernel and threads, and generates for each task exactly as
-many tokens as the task's own text has (its natural length, found once by our engine with the real stop rule). The sides
-that split, a grid and an interval, run with the stop rule itself, beside one omega that does so too.
-
-    parent --"run"--> worker --{"seconds", "tokens", "peak_mib"}--> parent
+Every side gets the same prompts, model, dtype, threads and kernels, and generates for each task exactly as many tokens
+as the task's own text has (its natural length, found once by our engine with the real stop rule). The sides that split,
+a grid and an interval, run with the stop rule itself, beside one omega that does so too. Two sides also run with the
+kernels that torch brings, as their users get them. Sides that take long do the two tasks of about average length.
 """
 
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
 from tabulate import tabulate
 from tqdm import tqdm
-from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, LogitsProcessorList, StoppingCriteria
-from transformers import StoppingCriteriaList as Criteria
 
-from spa import anchors, benchmarks, models, omega, prompts, provenance
-from spa.config import load_benchmark_config, load_model_config
-from spa.decoding.engine import Engine
-from spa.decoding.lanes import Request
-from spa.decoding.stopping import ClosedBlock, NeverStop
+from spa import provenance
+from spa.bench_worker import GRID, INTERVAL, Setting, Side
 from spa.errors import SpaError
 
-OMEGA = 0.2
-GRID = [round(0.05 * step, 2) for step in range(11)]
-INTERVAL = "0..0.5"
-MAX_NEW_TOKENS = 400
-
-# hidden size, intermediate size, layers, heads, key-value heads of DeepSeek-Coder's checkpoints (their config.json)
-SHAPES = {
-    "1.3b": (2048, 5504, 24, 16, 16),
-    "6.7b": (4096, 11008, 32, 32, 32),
-    "33b": (7168, 19200, 62, 56, 8),
-}
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What all sides share."""
-
-    tasks: int
-    device: str
-    shape: str | None  # None: the embedded model; else random weights of that shape
-    dtype: str
-    threads: int
-    folder: str = ""  # the embedded model, unpacked from its GGUF once
-    lengths: tuple[int, ...] = ()  # tokens to generate for each task
-
-
-@dataclass(frozen=True)
-class Side:
-    """One way to do the work."""
-
-    name: str
-    kind: str  # "ours", "natural" (ours, with the stop rule), "generate", "guidance" or "package"
-    batch: int
-    omega: Any = OMEGA
-    tasks: int | None = None  # the first N only, for sides that would take minutes
-    own_kernels: bool = True  # spa.kernels, as `spa.models.load` installs them
+FEW = 2
 
 
 def sides(setting: Setting) -> list[Side]:
     """The comparison that `make bench` makes."""
-    few = max(1, setting.tasks // 6)
     return [
-        Side("transformers generate, its own linear layers", "generate", 16, omega=0, own_kernels=False),
-        Side("transformers generate", "generate", 16, omega=0),
-        Side("transformers generate", "generate", setting.tasks, omega=0),
+        Side("generate, torch's kernels", "generate", setting.tasks, omega=0, own_kernels=False),
+        Side("generate", "generate", 16, omega=0),
+        Side("generate", "generate", setting.tasks, omega=0),
         Side("ours, plain", "ours", 4, omega=0),
         Side("ours, plain", "ours", 16, omega=0),
-        Side("ours, SPA", "ours", 1, tasks=few),
+        Side("ours, SPA", "ours", 1, tasks=FEW),
         Side("ours, SPA", "ours", 4),
         Side("ours, SPA", "ours", 16),
         Side("ours, SPA", "ours", 64),
-        Side("transformers guidance", "guidance", 1, tasks=few),
-        Side("anchoring package", "package", 1, tasks=few),
-        Side("ours, one omega, natural end", "natural", 16),
-        Side("ours, grid of 11", "natural", 16, omega=GRID),
-        Side(f"ours, interval {INTERVAL}", "natural", 16, omega=INTERVAL),
+        Side("guidance", "guidance", 1, tasks=FEW),
+        Side("anchoring package", "package", 1, tasks=FEW),
+        Side("anchoring package, torch's kernels", "package", 1, tasks=FEW, own_kernels=False),
+        Side("ours, one omega, natural end", "natural", 64),
+        Side("ours, grid of 11", "natural", 64, omega=GRID),
+        Side(f"ours, interval {INTERVAL}", "natural", 64, omega=INTERVAL),
     ]
 
 
+def sizes() -> list[Side]:
+    """SPA at batch 16 over three numbers of tasks and three lengths: how cost and memory grow."""
+    by_tasks = [Side(f"{tasks} tasks of 64 tokens", "ours", 16, tasks=tasks, length=64) for tasks in (16, 32, 64)]
+    by_length = [Side(f"16 tasks of {length} tokens", "ours", 16, tasks=16, length=length) for length in (128, 256)]
+    return [*by_tasks, *by_length]
+
+
 def compare(setting: Setting, rounds: int) -> dict[str, Any]:
-    """Measure every side `rounds` times, in turn, each in a process of its own."""
-    chosen = sides(setting)
+    """`sides`, and what they are in proportion to each other."""
+    result = measure(setting, sides(setting), rounds)
+    return result | {"ratios": ratios(result["sides"])}
+
+
+def compare_sizes(setting: Setting, rounds: int) -> dict[str, Any]:
+    """`sizes`, and how cost and memory grow over them."""
+    chosen = sizes()
+    result = measure(replace(setting, tasks=max(side.tasks or 0 for side in chosen)), chosen, rounds)
+    return result | {"ratios": growth(result["sides"])}
+
+
+def measure(setting: Setting, chosen: Sequence[Side], rounds: int) -> dict[str, Any]:
+    """Let every side work `rounds` times, in turn, each in a process of its own; medians."""
     measured: list[list[dict[str, float]]] = [[] for _ in chosen]
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         first = Worker(setting, Side("preparation", "ours", 16, own_kernels=False))
@@ -122,31 +97,42 @@ def compare(setting: Setting, rounds: int) -> dict[str, Any]:
                 "peak_mib": max(run["peak_mib"] for run in runs),
             }
         )
-    return {"setting": asdict(setting), "rounds": rounds, "machine": machine(), "sides": rows, "ratios": ratios(rows)}
+    return {"setting": asdict(setting), "rounds": rounds, "machine": machine(), "sides": rows}
 
 
 def ratios(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
     """What the comparison is for. Times over the same work, or tokens per second where a side did less of it."""
 
     def side(name: str, batch: int | None = None) -> dict[str, Any]:
-        return next(row for row in rows if row["name"].startswith(name) and batch in (None, row["batch"]))
+        return next(row for row in rows if row["name"] == name and batch in (None, row["batch"]))
 
-    generate = min(row["seconds"] for row in rows if row["kind"] == "generate" and row["own_kernels"])
-    as_it_comes = side("transformers generate, its own")["seconds"]
-    plain, spa, one = side("ours, plain", 16)["seconds"], side("ours, SPA", 16), side("ours, one omega")
+    plain, spa, one = side("ours, plain", 16), side("ours, SPA", 16), side("ours, one omega, natural end")
+    generate = min(row["seconds"] for row in rows if row["name"] == "generate")
+
+    def faster(name: str) -> float:
+        return float(spa["tokens_per_second"] / side(name)["tokens_per_second"])
+
     return {
-        "generate with its own linear layers / ours plain, batch 16, time": as_it_comes
-        / side("ours, plain", 16)["seconds"],
-        "generate (faster batch, same linear layers) / ours plain, batch 16, time": generate
-        / side("ours, plain", 16)["seconds"],
-        "SPA / plain, batch 4, time": side("ours, SPA", 4)["seconds"] / side("ours, plain", 4)["seconds"],
-        "SPA / plain, batch 16, time": spa["seconds"] / plain,
-        "SPA batch 16 / anchoring package, tokens per second": spa["tokens_per_second"]
-        / side("anchoring")["tokens_per_second"],
-        "SPA batch 16 / transformers guidance, tokens per second": spa["tokens_per_second"]
-        / side("transformers guidance")["tokens_per_second"],
-        "grid of 11 / one omega, time": side("ours, grid")["seconds"] / one["seconds"],
-        "interval / one omega, time": side("ours, interval")["seconds"] / one["seconds"],
+        "generate at its better batch / ours plain at 16, time": generate / plain["seconds"],
+        "the same, generate with torch's kernels": side("generate, torch's kernels")["seconds"] / plain["seconds"],
+        "SPA / plain at 4, time": side("ours, SPA", 4)["seconds"] / side("ours, plain", 4)["seconds"],
+        "SPA / plain at 16, time": spa["seconds"] / plain["seconds"],
+        "SPA at 16 / guidance, tokens per second": faster("guidance"),
+        "SPA at 16 / anchoring package, tokens per second": faster("anchoring package"),
+        "the same, package with torch's kernels": faster("anchoring package, torch's kernels"),
+        "grid of 11 / one omega, time": side("ours, grid of 11")["seconds"] / one["seconds"],
+        "interval / one omega, time": side(f"ours, interval {INTERVAL}")["seconds"] / one["seconds"],
+    }
+
+
+def growth(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Time and peak memory of the larger sizes over those of the smallest, beside what linear cost would be."""
+    first = rows[0]
+    measures = {"time": "seconds", "tokens": "tokens", "peak memory": "peak_mib"}
+    return {
+        f"{row['name']} / {first['name']}, {measure}": row[key] / first[key]
+        for row in rows[1:]
+        for measure, key in measures.items()
     }
 
 
@@ -159,10 +145,8 @@ def render(result: dict[str, Any]) -> str:
         f"{setting['tasks']} HumanEval tasks, natural lengths (mean {statistics.mean(setting['lengths']):.0f} tokens), "
         f"medians of {result['rounds']} interleaved rounds"
     )
-    rows = [
-        (row["name"], row["batch"], row["tokens"], row["seconds"], row["tokens_per_second"], row["peak_mib"])
-        for row in result["sides"]
-    ]
+    columns = ("name", "batch", "tokens", "seconds", "tokens_per_second", "peak_mib")
+    rows = [[row[column] for column in columns] for row in result["sides"]]
     headers = ["side", "batch", "tokens", "seconds", "tokens/s", "peak MiB"]
     table = tabulate(rows, headers, floatfmt=("", "", "d", ".1f", ".1f", ".0f"))
     return f"{conditions}\n\n{table}\n\n{tabulate(list(result['ratios'].items()), ['ratio', ''], floatfmt='.2f')}"
@@ -186,7 +170,7 @@ class Worker:
         self.side = side
         threads = {"OMP_NUM_THREADS": str(setting.threads), "MKL_NUM_THREADS": str(setting.threads)}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "spa.bench", json.dumps([asdict(setting), asdict(side)])],
+            [sys.executable, "-m", "spa.bench_worker", json.dumps([asdict(setting), asdict(side)])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -210,179 +194,3 @@ class Worker:
     def close(self) -> None:
         self.process.kill()
         self.process.communicate()
-
-
-def serve(setting: Setting, side: Side) -> None:
-    """The worker's side of the conversation: answers go to stdout, one JSON line for each question."""
-    torch.set_num_threads(setting.threads)
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print is no answer
-    loaded = _load(setting, side.own_kernels)
-    pairs = _pairs(setting, loaded)
-    work: dict[str, Callable[..., dict[str, Any]]] = {
-        "ready": dict,
-        "prepare": lambda folder: {"lengths": _prepare(setting, loaded, pairs, folder)},
-        "run": lambda: _timed(loaded, setting, side, pairs),
-    }
-    for question in sys.stdin:
-        name, *arguments = question.split()
-        answers.write(json.dumps(work[name](*arguments)) + "\n")
-        answers.flush()
-
-
-Pairs = Sequence[tuple[Sequence[int], Sequence[int]]]
-
-
-def _load(setting: Setting, own_kernels: bool) -> models.LoadedModel:
-    config = load_model_config("smollm2_135m")
-    if setting.folder:
-        config.path, config.package = setting.folder, None
-    checkpoint = models.identify(config)
-    tokenizer = models.load_tokenizer(checkpoint)
-    if setting.shape is None:
-        return models.load(checkpoint, config, tokenizer, setting.dtype, "none", own_kernels)
-    hidden, intermediate, layers, heads, key_value_heads = SHAPES[setting.shape]
-    shape = LlamaConfig(  # type: ignore[call-arg]
-        vocab_size=len(tokenizer),  # the prompts are SmolLM2's; DeepSeek-Coder's vocabulary has 32,256 tokens
-        hidden_size=hidden,
-        intermediate_size=intermediate,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        num_key_value_heads=key_value_heads,
-        max_position_embeddings=16384,
-        attn_implementation="sdpa",
-    )
-    with torch.device(setting.device):
-        torch.set_default_dtype(getattr(torch, setting.dtype))
-        model: Any = LlamaForCausalLM(shape)
-        model.eval()
-        torch.set_default_dtype(torch.float32)
-    return models.LoadedModel(model, tokenizer, (), 16384, setting.dtype, "sdpa", "torch", setting.device)
-
-
-def _pairs(setting: Setting, loaded: models.LoadedModel) -> Pairs:
-    config = load_model_config("smollm2_135m")
-    template = prompts.load_template(config.template)
-    render = prompts.renderer(template, loaded.tokenizer, "humaneval", "per_token", config.mask_token)
-    problems = benchmarks.load(load_benchmark_config("humaneval")).problems[: setting.tasks]
-    pairs = [render(*anchors.anchor(problem, "description")) for problem in problems]
-    return [(pair.original_ids, pair.masked_ids) for pair in pairs]
-
-
-def _prepare(setting: Setting, loaded: models.LoadedModel, pairs: Pairs, folder: str) -> list[int]:
-    """Save the model where every side loads it in no time; returns the natural length of each task's text."""
-    loaded.tokenizer.save_pretrained(folder)
-    if setting.shape:
-        return [200] * len(pairs)  # random weights end nowhere
-    loaded.model.save_pretrained(folder)
-    engine = Engine(loaded.model, loaded.eos_ids, loaded.tokenizer.decode, 16)
-    requests = [
-        Request(str(number), *pair, omega.Values((OMEGA,)), ClosedBlock(), MAX_NEW_TOKENS)
-        for number, pair in enumerate(pairs)
-    ]
-    lengths = {int(text.task_id): max(1, len(text.completion_ids)) for text in engine.decode(requests)}
-    return [lengths[number] for number in range(len(pairs))]
-
-
-def _timed(loaded: models.LoadedModel, setting: Setting, side: Side, pairs: Pairs) -> dict[str, Any]:
-    kinds = {"ours": _ours, "natural": _natural, "generate": _generate, "guidance": _guidance, "package": _package}
-    started = time.perf_counter()
-    with torch.inference_mode():
-        tokens = kinds[side.kind](loaded, side, pairs[: side.tasks], setting.lengths[: side.tasks])
-    if setting.device == "cuda":
-        torch.cuda.synchronize()
-        peak = torch.cuda.max_memory_allocated() / 2**20
-    else:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"seconds": time.perf_counter() - started, "tokens": tokens, "peak_mib": peak}
-
-
-def _ours(loaded: models.LoadedModel, side: Side, pairs: Pairs, lengths: Sequence[int]) -> int:
-    engine = Engine(loaded.model, (), lambda ids: "", side.batch)
-    requests = [
-        Request(str(number), *pair, omega.parse(side.omega), NeverStop(), length)
-        for number, (pair, length) in enumerate(zip(pairs, lengths, strict=True))
-    ]
-    return sum(len(text.completion_ids) for text in engine.decode(requests))
-
-
-def _natural(loaded: models.LoadedModel, side: Side, pairs: Pairs, lengths: Sequence[int]) -> int:
-    engine = Engine(loaded.model, loaded.eos_ids, loaded.tokenizer.decode, side.batch)
-    requests = [
-        Request(str(number), *pair, omega.parse(side.omega), ClosedBlock(), MAX_NEW_TOKENS)
-        for number, pair in enumerate(pairs)
-    ]
-    return sum(len(text.completion_ids) for text in engine.decode(requests))
-
-
-class _AtLength(StoppingCriteria):
-    """Ends each row at a length of its own."""
-
-    def __init__(self, prompt: int, lengths: Sequence[int], device: Any) -> None:
-        self.lengths = torch.tensor(lengths, device=device) + prompt
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **kwargs: Any) -> torch.Tensor:
-        return input_ids.shape[1] >= self.lengths
-
-
-def _generate(loaded: models.LoadedModel, side: Side, pairs: Pairs, lengths: Sequence[int]) -> int:
-    device = loaded.model.device
-    order = sorted(range(len(pairs)), key=lambda number: lengths[number])  # rows of a batch end close to each other
-    for start in range(0, len(order), side.batch):
-        batch = order[start : start + side.batch]
-        width = max(len(pairs[number][0]) for number in batch)
-        fill = [width - len(pairs[number][0]) for number in batch]
-        rows = [[0] * n + list(pairs[number][0]) for n, number in zip(fill, batch, strict=True)]
-        loaded.model.generate(
-            torch.tensor(rows, device=device),
-            attention_mask=torch.tensor([[0] * n + [1] * (width - n) for n in fill], device=device),
-            generation_config=_settings(max(lengths[number] for number in batch)),
-            stopping_criteria=Criteria([_AtLength(width, [lengths[number] for number in batch], device)]),
-        )
-    return sum(lengths)
-
-
-def _guidance(loaded: models.LoadedModel, side: Side, pairs: Pairs, lengths: Sequence[int]) -> int:
-    for (original, masked), length in zip(pairs, lengths, strict=True):
-        ids = torch.tensor([list(original)], device=loaded.model.device)
-        loaded.model.generate(
-            ids,
-            attention_mask=torch.ones_like(ids),
-            negative_prompt_ids=torch.tensor([list(masked)], device=ids.device),
-            generation_config=_settings(length, guidance_scale=1 + OMEGA),
-        )
-    return sum(lengths)
-
-
-def _package(loaded: models.LoadedModel, side: Side, pairs: Pairs, lengths: Sequence[int]) -> int:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from anchoring import SPALogitsProcessor
-    for (original, masked), length in zip(pairs, lengths, strict=True):
-        ids = torch.tensor([list(original)], device=loaded.model.device)
-        processor = SPALogitsProcessor(
-            loaded.model,
-            torch.tensor([list(masked)], device=ids.device),
-            mask_token=None,
-            strength=1 + OMEGA,
-            modulated_by_prob=False,
-            use_attention_mask=False,
-        )
-        loaded.model.generate(
-            ids,
-            attention_mask=torch.ones_like(ids),
-            logits_processor=LogitsProcessorList([processor]),
-            generation_config=_settings(length),
-        )
-    return sum(lengths)
-
-
-def _settings(new_tokens: int, **more: Any) -> GenerationConfig:
-    return GenerationConfig(  # type: ignore[no-untyped-call]
-        max_new_tokens=new_tokens, do_sample=False, pad_token_id=0, **more
-    )
-
-
-if __name__ == "__main__":
-    shared, own = json.loads(sys.argv[1])
-    serve(Setting(**shared), Side(**own))

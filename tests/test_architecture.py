@@ -23,7 +23,7 @@ ORDER = """
 errors records omega config benchmarks anchors prompts kernels models
 decoding.stopping decoding.cache decoding.formula decoding.forward decoding.lanes decoding.engine
 extraction store provenance generation api
-sandbox scoring_worker scoring doctor pipeline application replay bench
+sandbox scoring_worker scoring doctor pipeline application replay bench_worker bench
 statistics aggregate tables figures report status
 """.split()  # noqa: SIM905 - in the order in which one reads them
 TORCH = {"torch", "transformers", "huggingface_hub", "safetensors", "tokenizers", "accelerate", "bitsandbytes"}
@@ -36,6 +36,7 @@ MAY_IMPORT_TORCH = (
     "decoding.lanes",
     "decoding.engine",
     "bench",
+    "bench_worker",
 )
 NEED_TORCH = (*MAY_IMPORT_TORCH, "generation", "pipeline", "replay", "api")
 

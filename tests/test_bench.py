@@ -1,32 +1,52 @@
 """The benchmark's arithmetic, and one worker that really works."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
-from spa import bench
-from spa.bench import Setting, Side, Worker
+from spa import bench, bench_worker
+from spa.bench import Worker
+from spa.bench_worker import Setting, Side
 
 SETTING = Setting(tasks=2, device="cpu", shape=None, dtype="float32", threads=1, lengths=(3, 5))
 
 
 def test_ratios_by_hand() -> None:
+    seconds = [9, 6, 5, 4, 2, 50, 6, 3, 3, 40, 60, 90, 3, 6, 9]
     rows = [
-        asdict(side) | {"seconds": seconds, "tokens": 100, "tokens_per_second": 100 / seconds, "peak_mib": 1.0}
-        for side, seconds in zip(bench.sides(SETTING), [9, 6, 5, 4, 2, 50, 6, 3, 3, 40, 60, 3, 6, 9], strict=True)
+        asdict(side) | {"seconds": duration, "tokens": 100, "tokens_per_second": 100 / duration, "peak_mib": 1.0}
+        for side, duration in zip(bench.sides(SETTING), seconds, strict=True)
     ]
-    assert list(bench.ratios(rows).values()) == pytest.approx([4.5, 2.5, 1.5, 1.5, 20, 40 / 3, 2, 3])
+    assert list(bench.ratios(rows).values()) == pytest.approx([2.5, 4.5, 1.5, 1.5, 40 / 3, 20, 30, 2, 3])
     result = {"setting": asdict(SETTING), "rounds": 5, "machine": bench.machine(), "sides": rows}
     text = bench.render(result | {"ratios": bench.ratios(rows)})
     assert "2 HumanEval tasks, natural lengths (mean 4 tokens), medians of 5 interleaved rounds" in text
 
 
+def test_growth_is_over_the_smallest_size() -> None:
+    rows = [
+        {"name": side.name, "seconds": 2.0 * number, "tokens": 10 * number, "peak_mib": 5.0}
+        for number, side in enumerate(bench.sizes(), 1)
+    ]
+    growth = bench.growth(rows)
+    assert growth["32 tasks of 64 tokens / 16 tasks of 64 tokens, time"] == 2
+    assert growth["16 tasks of 256 tokens / 16 tasks of 64 tokens, tokens"] == 5
+    assert growth["64 tasks of 64 tokens / 16 tasks of 64 tokens, peak memory"] == 1
+
+
+def test_a_portion_is_of_about_average_length() -> None:
+    setting = replace(SETTING, tasks=4, lengths=(10, 90, 40, 50))
+    pairs = [([number], [number]) for number in range(4)]
+    assert bench_worker._portion(setting, Side("", "ours", 1, tasks=2), pairs) == ([([2], [2]), ([3], [3])], [40, 50])
+    assert bench_worker._portion(setting, Side("", "ours", 1, length=7), pairs) == (pairs, [7] * 4)
+
+
 @pytest.mark.slow
 def test_every_side_generates_the_given_number_of_tokens() -> None:
-    loaded = bench._load(SETTING, own_kernels=True)
-    pairs = bench._pairs(SETTING, loaded)
+    loaded = bench_worker._load(SETTING, own_kernels=True)
+    pairs = bench_worker._pairs(SETTING, loaded)
     for kind in ("ours", "generate", "guidance", "package"):
-        answer = bench._timed(loaded, SETTING, Side(kind, kind, 2), pairs)
+        answer = bench_worker._timed(loaded, SETTING, Side(kind, kind, 2), pairs)
         assert answer["tokens"] == 8, kind
         assert answer["seconds"] > 0
 
