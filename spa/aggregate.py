@@ -42,7 +42,8 @@ class Cell:
     """One run folder in memory.
 
     `lines` has a row for each line of samples.jsonl: task_id, omega_lo, omega_hi, anchored, given_up, and the verdicts
-    base_status and plus_status, which are missing where the line is not scored.
+    base_status and plus_status, which are missing where the line is not scored; base_status is "suspect" where evalplus
+    passes what a second look does not.
     """
 
     run: Run
@@ -161,7 +162,11 @@ def _load(run: Run) -> Cell:
     scores = run.scores()
     scorer_id = (manifest.get("scoring") or {}).get("scorer_id") or (scores[-1].scorer_id if scores else None)
     verdicts = pd.DataFrame(
-        [(s.task_id, s.solution_sha, s.base_status, s.plus_status) for s in scores if s.scorer_id == scorer_id],
+        [
+            (s.task_id, s.solution_sha, "suspect" if s.suspect else s.base_status, s.plus_status)
+            for s in scores
+            if s.scorer_id == scorer_id
+        ],
         columns=_VERDICT,
         dtype=object,
     ).drop_duplicates(["task_id", "solution_sha"], keep="last")

@@ -10,6 +10,8 @@ from spa.store import Run
 
 log = logging.getLogger(__name__)
 
+TOLLS = ("look_seconds", "retried", "retry_seconds")  # of the scoring that scored last
+
 
 def run_cell(config: RunConfig) -> Run:
     """Generate what is missing, then score it unless `score=false`. Holds the run's lock throughout."""
@@ -37,6 +39,8 @@ def _score(plan: generation.Plan) -> None:
         "plus": plan.benchmark.plus,
         "data_md5": plan.benchmark.md5,
         "sandbox": report.sandbox or earlier.get("sandbox"),
+        "warning": report.warning if report.scored else earlier.get("warning"),
+        **{name: earlier[name] for name in TOLLS if name in earlier and not report.scored},
         "seconds": round(report.seconds if report.scored else earlier.get("seconds", 0.0), 3),
     }
     plan.run.write_manifest(manifest)

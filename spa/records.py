@@ -83,7 +83,13 @@ class Score(Record):
     solution_sha: str  # sha256 of the solution's UTF-8 bytes
     base_status: str  # "pass", "fail" or "timeout"
     plus_status: str | None  # likewise; None where there are no plus tests
-    suspect: bool | None  # the verdict of an independent second look; None where none was made
-    reason: str
-    seconds: float
+    suspect: bool | None  # a second look disagrees: counts as not passed; None where evalplus passes nothing to look at
+    reason: str  # of these: passed wrong_answer exception timeout memory syntax_error no_entry_point truncated crashed
+    seconds: float  # of evalplus' check
     scorer_id: str
+    base_failed_input: int | None = (
+        None  # the first of the base inputs that was not passed; None where none was reached
+    )
+    plus_failed_input: int | None = None
+    look_seconds: float = 0.0  # of the second look
+    retry_seconds: float = 0.0  # of the first try, where the solution timed out and was tried again alone

@@ -100,6 +100,11 @@ def _missing(cells: list[Cell], summary: pd.DataFrame) -> Iterator[str]:
             yield f"{run}: {state}: {done.done} of {done.total} {what} are there."
         if done.given_up:
             yield f"{run}: parts of the interval given up (budget), counted in no rate: {done.given_up}."
+        if suspect := int((cell.lines["base_status"] == "suspect").sum()):
+            what = "samples that evalplus passes and a second look does not"
+            yield f"{run}: suspect, counted as not passed: {suspect} {what}."
+        if warning := (cell.manifest.get("scoring") or {}).get("warning"):
+            yield f"{run}: {warning}."
         if unscored := done.lines - done.given_up - done.scored:
             yield f"{run}: not scored: {unscored} of {done.lines} samples."
     alone = summary[summary["delta"].isna()]
@@ -126,6 +131,7 @@ def _provenance(cell: Cell) -> dict[str, str]:
         "Tasks": f"{cell.field('n_tasks')} ({cell.field('n_anchored')} with the anchor)",
         "Done": f"{done.done} of {done.total}, {done.scored} of {done.lines} lines scored",
         "Sandbox": scoring.get("sandbox") or "",
+        "Suspect": str(int((cell.lines["base_status"] == "suspect").sum())),
         "Plus tests": "yes" if scoring.get("plus") else "no",
         "Corrections": _flat(scoring.get("corrections")),
         "Scorer": scoring.get("scorer_id") or "",

@@ -1,37 +1,34 @@
-"""Solutions -> verdicts, by evalplus in a sandbox.
+"""Solutions -> verdicts, in a sandbox, by evalplus and a second look (`judging`).
 
 evalplus' functions make the verdict, not its `evaluate` command: that one reuses stale result files, wants a sample of
 every task, starts more workers than there are cores, and writes its ground truth in place, from code in no sandbox.
-Here what canonical solutions return is kept task by task, named by a hash of what it was made from, written atomically.
 
-Each distinct (task_id, solution) is checked once, and verdicts come one by one: an interruption loses none of them.
+Each distinct (task_id, solution) is judged once, and verdicts come one by one: an interruption loses none of them.
 They are kept under a `scorer_id`, which stands for the data, evalplus' version, our corrections and the limits.
 """
 
 import hashlib
 import json
 import logging
-import os
-import platform
-import symtable
 import time
-import warnings
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
 from tqdm import tqdm
 
+from spa import expected
 from spa.benchmarks import Benchmark
 from spa.errors import SpaError
+from spa.judging import LIMITS, LOOKS, Case, Judged, court, judge
 from spa.provenance import usable_cores
-from spa.records import Problem, Score
-from spa.sandbox import Lost, exchange, python, resolve
+from spa.records import Score
+from spa.sandbox import UNPROTECTED, resolve
 from spa.store import Run, solution_sha, write_atomically
+from spa.workers import converse
 
 logger = logging.getLogger(__name__)
 
@@ -44,12 +41,6 @@ CORRECTIONS = {
     },
     "mbpp": {},
 }
-# evalplus' defaults. Seconds for one input: the larger of the minimum and the factor times the canonical solution's.
-LIMITS = {"min_time_limit": 1.0, "gt_time_limit_factor": 4.0}
-# evalplus gives a solution 60 seconds for the base tests and 60 for the plus tests, and some to end.
-CHECK_SECONDS = 180.0
-EXPECT_SECONDS = 600.0  # for a canonical solution; the slowest (Mbpp/599) takes 18 on a quiet machine
-EXPECTED_FORMAT = 1  # raised when what scoring_worker.expect writes changes
 
 
 @dataclass(frozen=True)
@@ -59,8 +50,13 @@ class ScoringReport:
     scored: int
     already: int  # distinct solutions that had a verdict under this scorer_id
     sandbox: str | None  # "bubblewrap" or "none"; None where nothing was left to score
+    warning: str | None  # where that is "none"
     corrections: dict[str, str]
+    suspect: int  # solutions that evalplus passes and a second look does not, of all that have a verdict
     seconds: float
+    look_seconds: float  # summed over the solutions, of which as many are looked at at once as there are workers
+    retried: int  # solutions that timed out, and were tried again alone
+    retry_seconds: float  # of their first tries, summed likewise
 
 
 def scorer_id(benchmark: Benchmark) -> str:
@@ -71,6 +67,7 @@ def scorer_id(benchmark: Benchmark) -> str:
         "evalplus": version("evalplus"),
         "corrections": CORRECTIONS[benchmark.family],
         "limits": LIMITS,
+        "looks": LOOKS,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -92,9 +89,11 @@ def score_run(run: Run, benchmark: Benchmark, *, sandbox: str, progress: bool = 
     The caller holds the run's lock. Parts of an interval that were given up ("budget") are no solutions.
     """
     tasks = {problem.task_id for problem in benchmark.problems}
-    samples = (sample for sample in run.samples() if sample.finish_reason != "budget" and sample.task_id in tasks)
+    samples = [sample for sample in run.samples() if sample.finish_reason != "budget" and sample.task_id in tasks]
     requests = [(sample.task_id, sample.solution) for sample in samples]
-    return _score_into(run, requests, benchmark, sandbox, progress, hidden=run.folder.parent.parent)
+    whole = {(sample.task_id, sample.solution) for sample in samples if sample.finish_reason != "length"}
+    truncated = {request for request in requests if request not in whole}
+    return _score_into(run, requests, benchmark, sandbox, progress, run.folder.parent.parent, truncated)
 
 
 def score_samples(path: Path, benchmark: Benchmark, out: Path, *, sandbox: str) -> dict[str, Any]:
@@ -141,11 +140,11 @@ def summarize(requests: Sequence[Request], scores: Iterable[Score], benchmark: B
     """Pass@1 over the tasks: a fraction, the mean over tasks of the share of the task's samples that pass."""
     identifier = scorer_id(benchmark)
     verdicts = {(s.task_id, s.solution_sha): s for s in scores if s.scorer_id == identifier}
-    passed: dict[str, dict[str, list[bool]]] = {"base": defaultdict(list), "plus": defaultdict(list)}
+    outcomes: dict[str, dict[str, list[bool]]] = {"base": defaultdict(list), "plus": defaultdict(list)}
     for task_id, solution in requests:
         verdict = verdicts[task_id, solution_sha(solution)]
-        passed["base"][task_id].append(verdict.base_status == "pass")
-        passed["plus"][task_id].append(verdict.base_status == verdict.plus_status == "pass")
+        for tests in ("base", "plus"):
+            outcomes[tests][task_id].append(passed(verdict, tests))
 
     def rate(tasks: dict[str, list[bool]]) -> dict[str, Any]:
         shares = [sum(samples) / len(samples) for samples in tasks.values()]
@@ -153,13 +152,20 @@ def summarize(requests: Sequence[Request], scores: Iterable[Score], benchmark: B
 
     return {
         "benchmark": benchmark.name,
-        "n_tasks": len(passed["base"]),
+        "n_tasks": len(outcomes["base"]),
         "n_samples": len(requests),
-        "base": rate(passed["base"]),
-        "plus": rate(passed["plus"]) if benchmark.plus else None,
+        "base": rate(outcomes["base"]),
+        "plus": rate(outcomes["plus"]) if benchmark.plus else None,
+        "suspect": sum(bool(verdicts[task_id, solution_sha(solution)].suspect) for task_id, solution in requests),
         "scorer_id": identifier,
         "corrections": corrections(benchmark),
     }
+
+
+def passed(verdict: Score, tests: str = "plus") -> bool:
+    """Whether a solution passed the "base" tests, or these and the "plus" tests where there are any."""
+    statuses = [verdict.base_status] if tests == "base" else [verdict.base_status, verdict.plus_status or "pass"]
+    return not verdict.suspect and set(statuses) == {"pass"}
 
 
 def corrections(benchmark: Benchmark) -> dict[str, str]:
@@ -176,145 +182,68 @@ def check_tasks(task_ids: Iterable[str], benchmark: Benchmark) -> None:
         )
 
 
-def reason(solution: str, entry_point: str, base_status: str, plus_status: str | None) -> str:
-    """Why a verdict is what it is. Looks at the text for a syntax error or a missing name, and executes nothing."""
-    if base_status == "pass" and plus_status in ("pass", None):
-        return "passed"
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the solution: invalid escapes and the like
-            compile(solution, "<solution>", "exec", dont_inherit=True)
-            top_level = symtable.symtable(solution, "<solution>", "exec")
-    except (SyntaxError, ValueError, RecursionError, MemoryError):  # NUL bytes, lone surrogates, too deep, too large
-        return "syntax_error"
-    bound = {symbol.get_name() for symbol in top_level.get_symbols() if symbol.is_assigned() or symbol.is_imported()}
-    if entry_point not in bound:
-        return "no_entry_point"
-    return "timeout" if "timeout" in (base_status, plus_status) else "failed"
-
-
 def _score_into(
-    run: Run, requests: Sequence[Request], benchmark: Benchmark, sandbox: str, progress: bool, hidden: Path
+    run: Run,
+    requests: Sequence[Request],
+    benchmark: Benchmark,
+    sandbox: str,
+    progress: bool,
+    hidden: Path,
+    truncated: Collection[Request] = (),
 ) -> ScoringReport:
+    """`truncated` solutions were cut by the token limit; that is why they fail, where they do."""
     start, identifier = time.monotonic(), scorer_id(benchmark)
-    known = {(s.task_id, s.solution_sha) for s in run.scores() if s.scorer_id == identifier}
-    distinct = dict.fromkeys(requests)
-    todo = [(task_id, solution) for task_id, solution in distinct if (task_id, solution_sha(solution)) not in known]
+    cut = {(task_id, solution_sha(solution)) for task_id, solution in truncated}
+    distinct = {(task_id, solution_sha(solution)): (task_id, solution) for task_id, solution in requests}
+    verdicts = {(s.task_id, s.solution_sha): s for s in run.scores() if s.scorer_id == identifier}
+    todo = {name: request for name, request in distinct.items() if name not in verdicts}
     mode = resolve(sandbox) if todo else None
     if mode:
-        verdicts = _verdicts(todo, benchmark, mode, usable_cores(), hidden)
-        for verdict in tqdm(verdicts, "scoring", total=len(todo), unit="solution", disable=not progress):
-            run.append_scores([verdict])
-    seconds = time.monotonic() - start
-    return ScoringReport(len(todo), len(distinct) - len(todo), mode, corrections(benchmark), seconds)
+        fresh = _verdicts(list(todo.values()), benchmark, mode, usable_cores(), hidden)
+        for verdict in tqdm(fresh, "scoring", total=len(todo), unit="solution", disable=not progress):
+            name = verdict.task_id, verdict.solution_sha
+            verdicts[name] = replace(verdict, reason="truncated") if name in cut and not passed(verdict) else verdict
+            run.append_scores([verdicts[name]])
+    made = [verdicts[name] for name in todo]
+    return ScoringReport(
+        scored=len(todo),
+        already=len(distinct) - len(todo),
+        sandbox=mode,
+        warning=UNPROTECTED if mode == "none" else None,
+        corrections=corrections(benchmark),
+        suspect=sum(bool(verdicts[name].suspect) for name in distinct),
+        seconds=time.monotonic() - start,
+        look_seconds=sum(verdict.look_seconds for verdict in made),
+        retried=sum(verdict.retry_seconds > 0 for verdict in made),
+        retry_seconds=sum(verdict.retry_seconds for verdict in made),
+    )
 
 
 def _verdicts(
     requests: Sequence[Request], benchmark: Benchmark, mode: str, workers: int, *hidden: Path
 ) -> Iterator[Score]:
-    problems = {problem.task_id: problem for problem in benchmark.problems}
+    """Verdicts as they become final: at the end, and one at a time, those on solutions that timed out beside others."""
     asked = {task_id for task_id, _ in requests}
+    problems = {problem.task_id: problem for problem in benchmark.problems if problem.task_id in asked}
+    tests = expected.tests(list(problems.values()), benchmark, mode, workers)
     order = {task_id: position for position, task_id in enumerate(problems)}
     distinct = sorted(dict.fromkeys(requests), key=lambda request: order[request[0]])
-    tests = _expected([problem for problem in benchmark.problems if problem.task_id in asked], benchmark, mode, workers)
-    messages = [
-        json.dumps(
-            {
-                "family": benchmark.family,
-                "entry_point": problems[task_id].entry_point,
-                "atol": problems[task_id].atol,
-                "solution": solution,
-                "tests": str(tests[task_id]),
-                **LIMITS,
-            }
-        ).encode()
-        for task_id, solution in distinct
-    ]
-    answers = exchange(
-        _worker("check"),
-        messages,
-        mode=mode,
-        workers=workers,
-        patience=CHECK_SECONDS,
-        readonly=[_cache()],
-        hidden=hidden,
-    )
-    identifier = scorer_id(benchmark)
-    for index, answer in answers:
-        task_id, solution = distinct[index]
-        sha = solution_sha(solution)
-        if isinstance(answer, Lost):
-            if answer.last_words:  # of our own process: a solution's go nowhere
-                raise SpaError(f"{task_id}: the solution {sha[:12]} could not be checked: {answer.last_words}")
-            logger.warning("%s: the solution %s brought down the process that checked it, twice", task_id, sha[:12])
-            status = "timeout" if answer.silent else "fail"
-            checked: dict[str, Any] = {"base": status, "plus": status if benchmark.plus else None, "seconds": 0.0}
+    cases = [Case(problems[task_id], solution, tests[task_id]) for task_id, solution in distinct]
+    processes, identifier = court(mode, hidden), scorer_id(benchmark)
+
+    def judged(cases: Iterable[Case], workers: int) -> Iterator[Judged]:
+        return converse((judge(case, processes, identifier) for case in cases), workers)
+
+    again: dict[Request, float] = {}
+    for result in judged(cases, workers):
+        score = result.score
+        if result.timed_out and workers > 1:
+            again[score.task_id, score.solution_sha] = score.seconds + score.look_seconds
         else:
-            checked = json.loads(answer)
-        entry_point = problems[task_id].entry_point
-        yield Score(
-            task_id=task_id,
-            solution_sha=sha,
-            base_status=checked["base"],
-            plus_status=checked["plus"],
-            suspect=None,
-            reason=reason(solution, entry_point, checked["base"], checked["plus"]),
-            seconds=checked["seconds"],
-            scorer_id=identifier,
-        )
-
-
-def _expected(problems: Sequence[Problem], benchmark: Benchmark, mode: str, workers: int) -> dict[str, Path]:
-    """Where each task's inputs and expected outputs lie. What is missing is made, by one process at a time."""
-    requests = {problem.task_id: _expect_request(problem, benchmark.plus) for problem in problems}
-    made_by = f"{EXPECTED_FORMAT} evalplus {version('evalplus')} python {platform.python_version()}".encode()
-    files = {
-        task_id: _cache() / f"{hashlib.sha256(made_by + request).hexdigest()[:32]}.pickle.zlib"
-        for task_id, request in requests.items()
-    }
-    if all(file.exists() for file in files.values()):
-        return files
-    try:
-        _cache().mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SpaError(f"cannot make the cache {_cache()} ({error.strerror}); set XDG_CACHE_HOME to a folder") from None
-    with FileLock(_cache() / ".lock"):
-        missing = [task_id for task_id, file in files.items() if not file.exists()]
-        logger.info("running %d canonical solutions for their outputs, which are kept in %s", len(missing), _cache())
-        answers = exchange(
-            _worker("expect"),
-            [requests[task_id] for task_id in missing],
-            mode=mode,
-            workers=workers,
-            patience=EXPECT_SECONDS,
-        )
-        for index, answer in answers:
-            task_id = missing[index]
-            if isinstance(answer, Lost):
-                raise SpaError(f"{task_id}: its canonical solution does not run: {answer.last_words or 'no answer'}")
-            write_atomically(files[task_id], answer)
-    return files
-
-
-def _expect_request(problem: Problem, plus: bool) -> bytes:
-    request = {
-        "task_id": problem.task_id,
-        "family": problem.family,
-        "entry_point": problem.entry_point,
-        "code": problem.prompt + problem.canonical_solution,
-        "base_input": problem.base_input,
-        "plus_input": problem.plus_input if plus else None,
-    }
-    return json.dumps(request, sort_keys=True).encode()
-
-
-def _worker(role: str) -> list[str]:
-    script = Path(__file__).resolve().with_name("scoring_worker.py")
-    return python(str(script), role, str(Path("/proc/self/ns/pid").readlink()))
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spa" / "expected"
+            yield score
+    late = (case for case in cases if (case.problem.task_id, solution_sha(case.solution)) in again)
+    for score in (result.score for result in judged(late, 1)):
+        yield replace(score, retry_seconds=again[score.task_id, score.solution_sha])
 
 
 def _names(task_ids: Iterable[str], benchmark: Benchmark) -> str:

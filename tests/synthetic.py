@@ -10,9 +10,9 @@ from spa.store import Results, Run, solution_sha
 SCORER = "scorer-1"
 
 # task -> [(omega_lo, omega_hi, verdict)]; a verdict is a letter or two, base tests then plus tests:
-# "p" pass, "f" fail, "t" timeout; "" is not scored, "budget" is a part that was given up.
+# "p" pass, "f" fail, "t" timeout, "s" pass but suspect; "" is not scored, "budget" is a part that was given up.
 Verdicts = Mapping[str, Sequence[tuple[float, float, str]]]
-STATUS = {"p": "pass", "f": "fail", "t": "timeout"}
+STATUS = {"p": "pass", "f": "fail", "t": "timeout", "s": "pass"}
 
 
 def points(*verdicts: str, omegas: Sequence[float] = (0.0, 0.1, 0.2)) -> list[tuple[float, float, str]]:
@@ -30,7 +30,7 @@ def write_run(folder: Path, key: str, verdicts: Verdicts, plain_tasks: Sequence[
             samples.append(generation(task_id, solution, lo, hi, verdict == "budget", task_id not in plain_tasks))
             if verdict not in ("", "budget"):
                 statuses = [STATUS[letter] for letter in verdict] + [None]
-                scores.append(score(task_id, solution, statuses[0], statuses[1]))
+                scores.append(score(task_id, solution, statuses[0], statuses[1], suspect="s" in verdict))
     run.append_samples(samples)
     run.append_scores(scores)
     omegas = sorted({lo for lines in verdicts.values() for lo, _, _ in lines})
@@ -97,8 +97,10 @@ def generation(
     )
 
 
-def score(task_id: str, solution: str, base: str | None, plus: str | None, scorer_id: str = SCORER) -> Score:
-    return Score(task_id, solution_sha(solution), base or "fail", plus, None, "", 0.1, scorer_id)
+def score(
+    task_id: str, solution: str, base: str | None, plus: str | None, scorer_id: str = SCORER, suspect: bool = False
+) -> Score:
+    return Score(task_id, solution_sha(solution), base or "fail", plus, suspect, "", 0.1, scorer_id)
 
 
 def grid_with_plus(folder: Path) -> Run:

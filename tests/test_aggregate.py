@@ -66,6 +66,17 @@ def test_a_swap_of_passing_tasks_is_a_cut(tmp_path: Path) -> None:
     assert numbers(summarise(tmp_path), "omega_lo", "n_passed", "fixed", "broken") == [(0.0, 1, 0, 0), (0.2, 1, 1, 1)]
 
 
+def test_a_suspect_counts_as_not_passed(tmp_path: Path) -> None:
+    write_run(tmp_path, "run", {"T/A": points("pp", "ss"), "T/B": points("pp", "sf")}, omega=[0.0, 0.1])
+    table = summarise(tmp_path)
+    assert numbers(table, "benchmark", "omega_lo", "n_tasks", "n_passed", "broken") == [
+        ("humaneval", 0.0, 2, 2, 0),
+        ("humaneval", 0.1, 2, 0, 2),
+        ("humaneval_plus", 0.0, 2, 2, 0),
+        ("humaneval_plus", 0.1, 2, 0, 2),
+    ]
+
+
 def test_what_is_given_up_counts_in_no_rate(tmp_path: Path) -> None:
     verdicts = {"A": [(0.0, 0.2, "p"), (0.2, 0.5, "budget")], "B": [(0.0, 0.4, "f"), (0.4, 0.5, "budget")]}
     write_run(tmp_path, "k", verdicts, omega={"lo": 0.0, "hi": 0.5})

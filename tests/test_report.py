@@ -189,3 +189,16 @@ def test_no_torch_on_the_way() -> None:
     code = "import sys, spa.report, spa.status; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
+
+
+def test_suspects_and_a_missing_sandbox_are_told(tmp_path: Path) -> None:
+    scoring = {"scorer_id": "scorer-1", "sandbox": "none", "warning": "generated code runs WITHOUT a sandbox"}
+    write_run(tmp_path, "run", {"A": [(0.0, 0.0, "s")], "B": [(0.0, 0.0, "p")]}, scoring=scoring)
+    built = report.build([Results(tmp_path)])
+    for sentence in (
+        "Tiny 1M, HumanEval, run run: suspect, counted as not passed: 1 samples that evalplus passes and a second look "
+        "does not.",
+        "Tiny 1M, HumanEval, run run: generated code runs WITHOUT a sandbox.",
+    ):
+        assert sentence in built.missing
+        assert sentence in read_page(built.report).text

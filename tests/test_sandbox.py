@@ -1,38 +1,17 @@
-"""The sandbox keeps code in, and messages get through whatever the processes do."""
+"""The sandbox keeps code in."""
 
 import json
 import logging
 import os
-import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from spa import sandbox
 from spa.errors import SpaError
-from spa.sandbox import Lost, command, environment, exchange, python, resolve, self_test
-
-# Answers a message with itself in capitals. "die", "fail" and "hang" are done, not answered.
-ECHO = """
-import os, sys, time
-from multiprocessing.connection import Connection
-channel = Connection(0)
-channel.send_bytes(b"")
-while True:
-    message = channel.recv_bytes()
-    if message == b"die":
-        os._exit(1)
-    if message == b"fail":
-        raise ValueError("no luck")
-    if message == b"hang":
-        time.sleep(600)
-    channel.send_bytes(message.upper())
-"""
+from spa.sandbox import enclosed, environment, python, resolve, self_test
 
 Bwrap = Callable[[str], None]
 
@@ -52,16 +31,8 @@ def bwrap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bwrap:
 
 def run(code: str, **folders: list[Path]) -> str:
     """What a Python program prints in the sandbox."""
-    argv = command(python("-c", code), **folders)
+    argv = enclosed(python("-c", code), "bubblewrap", **folders)
     return subprocess.run(argv, env=environment(), check=True, capture_output=True, text=True).stdout.strip()
-
-
-def processes_with(marker: str) -> list[bytes]:
-    lines = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):
-            lines.append(path.read_bytes())
-    return [line for line in lines if marker.encode() in line]
 
 
 def test_resolve_takes_bubblewrap_where_it_works() -> None:
@@ -108,7 +79,7 @@ def test_self_test_passes_and_leaves_nothing() -> None:
 def test_self_test_notices_that_there_is_no_sandbox(
     monkeypatch: pytest.MonkeyPatch, patience: float, complaint: str
 ) -> None:
-    monkeypatch.setattr(sandbox, "command", lambda argv: argv)
+    monkeypatch.setattr(sandbox, "enclosed", lambda argv, mode: argv)
     monkeypatch.setattr(sandbox, "PROBE", sandbox.PROBE.replace("time.sleep(600)", "time.sleep(2)"))
     monkeypatch.setattr(sandbox, "PROBE_SECONDS", patience)
     with pytest.raises(SpaError, match=complaint):
@@ -157,51 +128,3 @@ def test_only_named_variables_are_passed_on(monkeypatch: pytest.MonkeyPatch) -> 
     seen = json.loads(run("import json, os, sys; print(json.dumps([dict(os.environ), sys.flags.optimize]))"))
     assert seen[1] == 0
     assert set(seen[0]) <= {*sandbox.ENVIRONMENT, *sandbox.ONE_THREAD, "PWD", "LC_CTYPE"}
-
-
-@pytest.mark.parametrize("mode", ["bubblewrap", "none"])
-def test_exchange_answers_every_message_whatever_happens_to_others(mode: str) -> None:
-    messages = [b"a", b"die", b"b", b"fail", b"hang", b"c", b"d"]
-    answers = dict(exchange(python("-c", ECHO), messages, mode=mode, workers=2, patience=0.6))
-    assert [answers[index] for index in (0, 2, 5, 6)] == [b"A", b"B", b"C", b"D"]
-    assert answers[1] == Lost(silent=False, last_words="")
-    assert answers[3] == Lost(silent=False, last_words="ValueError: no luck")
-    assert answers[4] == Lost(silent=True, last_words="")
-    assert len(answers) == 7
-
-
-def test_exchange_of_nothing_starts_nothing() -> None:
-    assert list(exchange(["/does/not/exist"], [], mode="none", workers=4, patience=1)) == []
-
-
-@pytest.mark.parametrize("mode", ["bubblewrap", "none"])
-def test_a_process_that_cannot_start_is_an_error(mode: str) -> None:
-    with pytest.raises(SpaError, match=r"did not start \(ModuleNotFoundError: No module named 'nowhere'\)"):
-        list(exchange(python("-c", "import nowhere"), [b"a"], mode=mode, workers=2, patience=1))
-
-
-@pytest.mark.parametrize("mode", ["bubblewrap", "none"])
-def test_an_abandoned_exchange_leaves_no_process(mode: str) -> None:
-    marker = f"marker{os.getpid()}{mode}"
-    answers = exchange(python("-c", ECHO, marker), [b"a", b"hang"], mode=mode, workers=2, patience=60)
-    assert next(answers) == (0, b"A")
-    assert processes_with(marker)
-    answers.close()
-    assert not processes_with(marker)
-
-
-def test_a_killed_owner_leaves_no_process() -> None:
-    marker = f"marker{os.getpid()}owner"
-    code = f"""
-from spa.sandbox import exchange, python
-for answer in exchange(python("-c", {ECHO!r}, {marker!r}), [b"a", b"hang"], mode="bubblewrap", workers=2, patience=60):
-    print(answer, flush=True)
-"""
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as owner:
-        assert owner.stdout is not None
-        assert owner.stdout.readline()
-        owner.send_signal(signal.SIGKILL)
-    deadline = time.monotonic() + 10
-    while processes_with(marker) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not processes_with(marker)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -13,12 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from spa import doctor, provenance, scoring
+from spa import doctor, expected, provenance, scoring
 from spa.benchmarks import Benchmark
 from spa.errors import SpaError
-from spa.records import Generation, Score
-from spa.scoring import reason, score, score_run, score_samples, scorer_id
+from spa.expected import Files
+from spa.judging import Case, Court, judge, reason
+from spa.records import Generation, Problem, Score
+from spa.scoring import score, score_run, score_samples, scorer_id
 from spa.store import Run, solution_sha
+from spa.workers import Service
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -114,8 +118,12 @@ SOLUTIONS = {
 }
 EXPECTED = {
     "right": ("pass", "pass", "passed"),
-    "right on the base tests only": ("pass", "fail", "failed"),
-    "ends itself": ("timeout", "timeout", "timeout"),  # as evalplus calls it
+    "right on the base tests only": ("pass", "fail", "wrong_answer"),
+    "raises": ("fail", "fail", "exception"),
+    "loops": ("fail", "fail", "timeout"),
+    "ends itself": ("timeout", "timeout", "crashed"),  # as evalplus calls it
+    "leaves politely": ("fail", "fail", "exception"),
+    "raises when imported": ("fail", "fail", "exception"),
     "no syntax": ("fail", "fail", "syntax_error"),
     "another name": ("fail", "fail", "no_entry_point"),
     "empty": ("fail", "fail", "no_entry_point"),
@@ -153,16 +161,17 @@ def test_verdicts_are_those_of_stock_evalplus(humaneval_plus: Benchmark) -> None
     theirs = stock(humaneval_plus, "HumanEval/0", list(SOLUTIONS.values()))
     assert [[verdict.base_status, verdict.plus_status] for verdict in ours] == theirs
     for kind, verdict in zip(SOLUTIONS, ours, strict=True):
-        expected = EXPECTED.get(kind, ("fail", "fail", "failed"))
-        assert (verdict.base_status, verdict.plus_status, verdict.reason) == expected, kind
-        assert verdict.suspect is None
+        found = (verdict.base_status, verdict.plus_status, verdict.reason)
+        assert found == EXPECTED.get(kind, ("fail", "fail", "wrong_answer")), kind
+        assert verdict.suspect is (False if verdict.base_status == "pass" else None)
         assert verdict.seconds > 0
 
 
 def test_without_a_sandbox_the_verdicts_are_the_same(humaneval_plus: Benchmark) -> None:
     solutions = [("HumanEval/0", SOLUTIONS[kind]) for kind in ("right", "right on the base tests only", "no syntax")]
     inside, outside = (verdicts(humaneval_plus, *solutions, sandbox=mode) for mode in ("bubblewrap", "none"))
-    assert [replace(v, seconds=0) for v in inside] == [replace(v, seconds=0) for v in outside]
+    untimed = [[replace(v, seconds=0, look_seconds=0) for v in verdicts] for verdicts in (inside, outside)]
+    assert untimed[0] == untimed[1]
 
 
 def test_find_zero_is_corrected_and_still_judged(humaneval_plus: Benchmark) -> None:
@@ -192,26 +201,26 @@ def test_every_type_of_input_and_output_survives(mbpp_plus: Benchmark) -> None:
 @pytest.mark.parametrize(
     ("solution", "expected"),
     [
-        ("def f(): return 1", "failed"),
-        ("if True:\n    f = lambda: 1", "failed"),
-        ("from math import sqrt as f", "failed"),
-        ("class f: pass", "failed"),
+        ("def f(): return 1", "wrong_answer"),
+        ("if True:\n    f = lambda: 1", "wrong_answer"),
+        ("from math import sqrt as f", "wrong_answer"),
+        ("class f: pass", "wrong_answer"),
         ("def g():\n    def f(): pass", "no_entry_point"),
         ("print(f)", "no_entry_point"),
         ("return f", "syntax_error"),
         ("from __future__ import braces", "syntax_error"),
-        ("f = '\\d'", "failed"),
+        ("f = '\\d'", "wrong_answer"),
         ("f = " + "-" * 100_000 + "1", "syntax_error"),
         ("f = " + "(" * 300 + ")" * 300, "syntax_error"),
     ],
 )
 def test_reasons_come_from_the_text(solution: str, expected: str) -> None:
-    assert reason(solution, "f", "fail", None) == expected
+    assert reason(solution, "f", ["wrong_answer", "exception"]) == expected
 
 
-def test_reasons_come_from_the_statuses() -> None:
-    assert reason("", "f", "pass", None) == reason("", "f", "pass", "pass") == "passed"
-    assert reason("f = 1", "f", "pass", "timeout") == "timeout"
+def test_reasons_come_from_the_failures() -> None:
+    assert reason("", "f", []) == "passed"
+    assert reason("f = 1", "f", ["timeout"]) == "timeout"
 
 
 @pytest.mark.slow
@@ -219,7 +228,8 @@ def test_reasons_come_from_the_statuses() -> None:
 def test_canonical_solutions_pass(name: str, request: pytest.FixtureRequest) -> None:
     benchmark: Benchmark = request.getfixturevalue(name)
     right = canonical(benchmark)
-    wrong = [v for v in score(list(right.items()), benchmark, sandbox="bubblewrap") if v.reason != "passed"]
+    verdicts = score(list(right.items()), benchmark, sandbox="bubblewrap")
+    wrong = [v for v in verdicts if v.reason != "passed" or v.suspect is not False]
     assert not wrong
     assert len(right) == {"humaneval_plus": 164, "mbpp_plus": 378}[name]
 
@@ -321,7 +331,7 @@ def test_distinct_solutions_are_scored_once(humaneval: Benchmark, tmp_path: Path
     assert report.corrections == scoring.corrections(humaneval)
     assert {(s.task_id, s.solution_sha): s.reason for s in run.scores()} == {
         ("HumanEval/0", solution_sha(right)): "passed",
-        ("HumanEval/0", solution_sha(wrong)): "failed",
+        ("HumanEval/0", solution_sha(wrong)): "wrong_answer",
         ("HumanEval/3", solution_sha(right)): "no_entry_point",
     }
     before = run.scores_path.read_bytes()
@@ -385,6 +395,72 @@ def test_a_killed_scoring_loses_and_repeats_nothing(humaneval: Benchmark, tmp_pa
     assert {s.reason for s in after} == {"passed"}
 
 
+@pytest.mark.slow
+def test_ten_kills_lose_and_double_nothing(humaneval: Benchmark, tmp_path: Path) -> None:
+    tasks = {task_id: canonical(humaneval)[task_id] for task_id in ("HumanEval/0", "HumanEval/3", "HumanEval/31")}
+    slow = "import time\ntime.sleep(0.3)\n"
+    samples = [
+        generation(task_id, f"{slow}{code if right else ''}# {number}\n")
+        for task_id, code in tasks.items()
+        for right in (True, False)
+        for number in range(12)
+    ]
+    run = run_with(tmp_path, *samples)
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    draw, known = random.Random(0), list[Score]()
+    for _ in range(10):
+        with subprocess.Popen([sys.executable, "-c", KILLED, str(run.folder)], cwd=ROOT, env=environment) as scorer:
+            with suppress(subprocess.TimeoutExpired):
+                scorer.wait(draw.uniform(0.2, 6))
+            scorer.send_signal(signal.SIGKILL)
+        found = run.scores()
+        assert found[: len(known)] == known
+        known = found
+    subprocess.run([sys.executable, "-c", KILLED, str(run.folder)], cwd=ROOT, env=environment, check=True)
+    verdicts = {(s.task_id, s.solution_sha): s.reason for s in run.scores()}
+    assert len(run.scores()) == len(verdicts) == len(samples)
+    for sample in samples:
+        right = "return" in sample.solution
+        assert verdicts[sample.task_id, solution_sha(sample.solution)] == ("passed" if right else "no_entry_point")
+    assert not processes_with(str(tmp_path))
+
+
+# The second look.
+
+
+def test_what_is_right_by_chance_or_by_state_is_no_suspect(humaneval: Benchmark) -> None:
+    counting = RIGHT.replace("    return", "    calls.append(1)\n    return len(calls) > 0 and") + "calls = []\n"
+    drawn = "def has_close_elements(numbers, threshold):\n    found = {*map(str, numbers)}\n" + RIGHT.split("\n", 2)[2]
+    found = verdicts(humaneval, *(("HumanEval/0", solution) for solution in (counting, drawn)))
+    assert [(v.base_status, v.suspect, v.reason) for v in found] == [("pass", False, "passed")] * 2
+
+
+@pytest.mark.parametrize(("looks", "suspect"), [(["pass"], False), (["fail", "pass"], False), (["fail", "fail"], True)])
+def test_a_look_that_disagrees_is_repeated_once(tmp_path: Path, looks: list[str], suspect: bool) -> None:
+    """The job, with a test in the place of its processes."""
+    tests = Files(tmp_path / "inputs", tmp_path / "outputs")
+    tests.inputs.write_bytes(b"the inputs")
+    problem = Problem("T/1", "humaneval", "", "f", "", [], None, "", 0.0)
+    processes = Court(*(Service((name,)) for name in ("check", "look", "compare")))
+    job = judge(Case(problem, "f = 1", tests), processes, "id")
+    ask = next(job)
+    assert ask.service == processes.check
+    answers = [{"base": {"status": "pass", "reason": "passed", "input": None}, "plus": None, "seconds": 1.0}]
+    answers += [{"status": status, "reason": "exception", "input": 0} for status in looks]
+    for answer in answers[:-1]:
+        ask = job.send(json.dumps(answer).encode())
+        assert ask.service == processes.look
+        assert ask.message.endswith(b"\nthe inputs")
+        assert str(tmp_path).encode() not in ask.message
+        ask = job.send(b"told")
+        assert ask.service == processes.compare
+        assert ask.message.endswith(b"\ntold")
+    with pytest.raises(StopIteration) as end:
+        job.send(json.dumps(answers[-1]).encode())
+    score = end.value.value.score
+    assert (score.suspect, score.reason) == (suspect, "exception" if suspect else "passed")
+
+
 # Expected outputs.
 
 
@@ -396,7 +472,7 @@ def test_two_scorings_may_start_on_an_empty_cache(tmp_path: Path, humaneval: Ben
     ]
     assert [scorer.wait() for scorer in scorers] == [0, 0]
     assert [[s.reason for s in run.scores()] for run in runs] == [["passed"], ["passed"]]
-    assert len(list((tmp_path / "cache" / "spa" / "expected").glob("*.zlib"))) == 1
+    assert len(list((tmp_path / "cache" / "spa" / "expected").glob("*.outputs"))) == 1
 
 
 def test_a_canonical_solution_that_does_not_run_is_named(humaneval: Benchmark) -> None:
@@ -409,7 +485,7 @@ def test_a_canonical_solution_that_does_not_run_is_named(humaneval: Benchmark) -
 def test_damaged_expected_outputs_are_no_verdict(humaneval: Benchmark, cache: Path) -> None:
     (problem,) = only(humaneval, "HumanEval/5").problems
     request = [(problem.task_id, problem.prompt + problem.canonical_solution)]
-    (path,) = scoring._expected([problem], humaneval, "bubblewrap", 1).values()
+    path = expected.tests([problem], humaneval, "bubblewrap", 1)[problem.task_id].outputs
     path.write_bytes(b"damaged")
     with pytest.raises(SpaError, match=r"HumanEval/5: the solution [0-9a-f]{12} could not be checked: zlib"):
         list(score(request, humaneval, sandbox="bubblewrap"))
@@ -500,5 +576,5 @@ def test_doctor(humaneval_plus: Benchmark) -> None:
     assert "programs that solve nothing fail" in doctor.try_bad(humaneval_plus)
     problem = replace(humaneval_plus.problems[0], atol=-1.0)
     sick = replace(humaneval_plus, problems=(replace(problem, canonical_solution="    return object()\n"),))
-    with pytest.raises(SpaError, match=r"1 of 1 canonical solutions fail.* HumanEval/0 \(failed\)"):
+    with pytest.raises(SpaError, match=r"1 of 1 canonical solutions fail.* HumanEval/0 \(wrong_answer\)"):
         doctor.try_canonical(sick, quick=True)

@@ -1,0 +1,100 @@
+"""The second look's process: runs a solution that it was given on inputs that it was given, and tells what came back.
+
+Started by its path, `look_worker.py FOLDER...`, for one solution; numpy and this package lie in the folders. There is
+nothing here that a right answer could be read from, and what is told is compared elsewhere. As with evalplus, the base
+tests and the plus tests have a process each, which executes the program once and then calls it with input after input.
+What it answers ends with the process. A library for the channel would double the time that this takes to start.
+"""
+
+import json
+import os
+import pickle
+import resource
+import signal
+import sys
+import zlib
+from collections.abc import Iterator
+from typing import Any, Never
+
+FILE_BYTES = 256 * 2**20
+PART_BYTES = 2**16
+
+
+def main() -> None:
+    """Answer one message: a line of JSON, then the inputs as a compressed pickle."""
+    sys.path += sys.argv[1:]
+    channel, null = os.dup(0), os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    os.write(channel, bytes(4))
+    header, _, inputs = _read(channel).partition(b"\n")
+    request, tests = json.loads(header), pickle.loads(zlib.decompress(inputs))
+    os.write(channel, b'["list"')
+    for name in request["tests"]:
+        os.write(channel, b',["list"')
+        child = os.fork()
+        if child == 0:
+            tell(channel, request, tests[name], tests["as_set"])
+        os.waitpid(child, 0)
+        os.write(channel, b"]")
+    os.write(channel, b"]")
+
+
+def tell(channel: int, request: dict[str, Any], tests: dict[str, Any], as_set: bool) -> Never:
+    """Write what each call of the solution returned, and at last why that ended early, or None."""
+    for limit in (resource.RLIMIT_AS, resource.RLIMIT_DATA, resource.RLIMIT_STACK):  # as evalplus does
+        resource.setrlimit(limit, (request["memory_bytes"], request["memory_bytes"]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
+    from spa.wire import encode
+
+    with open(channel, "wb", PART_BYTES) as file:
+        ended = None
+        try:
+            for output in run(request, tests, as_set):
+                file.write(b"," + output)
+        except TimeoutError:
+            ended = "timeout"
+        except MemoryError:
+            ended = "memory"
+        except BaseException:
+            ended = "exception"
+        file.write(b"," + encode(ended))
+    os._exit(0)
+
+
+def run(request: dict[str, Any], tests: dict[str, Any], as_set: bool) -> Iterator[bytes]:
+    """What the solution returned, call by call, on the wire; `as_set`: any iterable would do."""
+    from spa.wire import encode
+
+    program: dict[str, Any] = {}
+    exec(request["solution"], program)
+    function = program[request["entry_point"]]
+    signal.signal(signal.SIGALRM, _out_of_time)
+    for arguments, seconds in zip(tests["inputs"], tests["ref_time"], strict=True):
+        limit = max(request["min_time_limit"], request["gt_time_limit_factor"] * seconds)
+        signal.setitimer(signal.ITIMER_REAL, limit)
+        value = function(*arguments)
+        output = encode(list(value) if as_set else value)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        yield output
+
+
+def _out_of_time(*_: object) -> None:
+    raise TimeoutError
+
+
+def _read(descriptor: int) -> bytes:
+    """A message in the form of `multiprocessing.connection`."""
+    size = int.from_bytes(_exactly(descriptor, 4), "big")
+    return _exactly(descriptor, size)
+
+
+def _exactly(descriptor: int, size: int) -> bytes:
+    found = bytearray()
+    while len(found) < size and (part := os.read(descriptor, size - len(found))):
+        found += part
+    return bytes(found)
+
+
+if __name__ == "__main__":
+    main()
