@@ -3,7 +3,7 @@
 import argparse
 import logging
 
-from spa.doctor import examine
+from spa.doctor import BENCHMARKS, examine
 from spa.errors import one_line_errors
 
 
@@ -11,9 +11,10 @@ from spa.errors import one_line_errors
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a few canonical solutions of each benchmark, not all")
+    parser.add_argument("--benchmarks", nargs="+", default=BENCHMARKS, metavar="NAME", help="default: all four")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    for line in examine(arguments.quick):
+    for line in examine(arguments.quick, arguments.benchmarks):
         print(line, flush=True)
 
 

@@ -11,12 +11,10 @@ import hashlib
 import json
 import logging
 import time
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
@@ -27,7 +25,7 @@ from spa.judging import LIMITS, LOOKS, Case, Judged, court, judge
 from spa.provenance import usable_cores
 from spa.records import Score
 from spa.sandbox import UNPROTECTED, resolve
-from spa.store import Run, solution_sha, write_atomically
+from spa.store import Run, solution_sha
 from spa.workers import converse
 
 logger = logging.getLogger(__name__)
@@ -93,73 +91,7 @@ def score_run(run: Run, benchmark: Benchmark, *, sandbox: str, progress: bool = 
     requests = [(sample.task_id, sample.solution) for sample in samples]
     whole = {(sample.task_id, sample.solution) for sample in samples if sample.finish_reason != "length"}
     truncated = {request for request in requests if request not in whole}
-    return _score_into(run, requests, benchmark, sandbox, progress, run.folder.parent.parent, truncated)
-
-
-def score_samples(path: Path, benchmark: Benchmark, out: Path, *, sandbox: str) -> dict[str, Any]:
-    """Score a samples file in evalplus' format into `out`; the summary that is written there as well."""
-    requests = read_samples(path, benchmark)
-    run = Run(out)
-    with run.locked():
-        report = _score_into(run, requests, benchmark, sandbox, progress=True, hidden=out)
-    summary = summarize(requests, run.scores(), benchmark) | {"samples": str(path), "sandbox": report.sandbox}
-    write_atomically(out / "summary.json", json.dumps(summary, indent=1) + "\n")
-    return summary
-
-
-def read_samples(path: Path, benchmark: Benchmark) -> list[Request]:
-    """Lines with `task_id` and `solution`, or `completion` to follow the prompt. Every task must have one."""
-    prompts = {problem.task_id: problem.prompt for problem in benchmark.problems}
-    requests = []
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpaError(f"cannot read the samples file {path}: {error}") from None
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            sample = json.loads(line)
-            task_id, solution, completion = sample["task_id"], sample.get("solution"), sample.get("completion")
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise SpaError(f"{path}:{number} is not a JSON object with a task_id") from None
-        if solution is None and isinstance(completion, str):
-            solution = prompts.get(task_id, "") + completion
-        if not isinstance(task_id, str) or not isinstance(solution, str):
-            raise SpaError(f"{path}:{number} needs a task_id and a text `solution` or `completion`")
-        requests.append((task_id, solution))
-    check_tasks((task_id for task_id, _ in requests), benchmark)
-    if missing := prompts.keys() - {task_id for task_id, _ in requests}:
-        raise SpaError(
-            f"{path} has no sample of {_names(missing, benchmark)}; give one of every task of {benchmark.name}"
-        )
-    return requests
-
-
-def summarize(requests: Sequence[Request], scores: Iterable[Score], benchmark: Benchmark) -> dict[str, Any]:
-    """Pass@1 over the tasks: a fraction, the mean over tasks of the share of the task's samples that pass."""
-    identifier = scorer_id(benchmark)
-    verdicts = {(s.task_id, s.solution_sha): s for s in scores if s.scorer_id == identifier}
-    outcomes: dict[str, dict[str, list[bool]]] = {"base": defaultdict(list), "plus": defaultdict(list)}
-    for task_id, solution in requests:
-        verdict = verdicts[task_id, solution_sha(solution)]
-        for tests in ("base", "plus"):
-            outcomes[tests][task_id].append(passed(verdict, tests))
-
-    def rate(tasks: dict[str, list[bool]]) -> dict[str, Any]:
-        shares = [sum(samples) / len(samples) for samples in tasks.values()]
-        return {"n_passed": sum(map(sum, tasks.values())), "pass_at_1": sum(shares) / len(shares)}
-
-    return {
-        "benchmark": benchmark.name,
-        "n_tasks": len(outcomes["base"]),
-        "n_samples": len(requests),
-        "base": rate(outcomes["base"]),
-        "plus": rate(outcomes["plus"]) if benchmark.plus else None,
-        "suspect": sum(bool(verdicts[task_id, solution_sha(solution)].suspect) for task_id, solution in requests),
-        "scorer_id": identifier,
-        "corrections": corrections(benchmark),
-    }
+    return score_into(run, requests, benchmark, sandbox, progress, run.folder.parent.parent, truncated)
 
 
 def passed(verdict: Score, tests: str = "plus") -> bool:
@@ -178,11 +110,11 @@ def check_tasks(task_ids: Iterable[str], benchmark: Benchmark) -> None:
     """Raise a SpaError that names the tasks that the benchmark does not have."""
     if unknown := set(task_ids) - {problem.task_id for problem in benchmark.problems}:
         raise SpaError(
-            f"{benchmark.name} has no task {_names(unknown, benchmark)}; remove them or name their benchmark"
+            f"{benchmark.name} has no task {name_tasks(unknown, benchmark)}; remove them or name their benchmark"
         )
 
 
-def _score_into(
+def score_into(
     run: Run,
     requests: Sequence[Request],
     benchmark: Benchmark,
@@ -191,7 +123,10 @@ def _score_into(
     hidden: Path,
     truncated: Collection[Request] = (),
 ) -> ScoringReport:
-    """`truncated` solutions were cut by the token limit; that is why they fail, where they do."""
+    """As `score_run`, of any requests; `hidden` is a folder that the solutions must not see.
+
+    `truncated` solutions were cut by the token limit; that is why they fail, where they do.
+    """
     start, identifier = time.monotonic(), scorer_id(benchmark)
     cut = {(task_id, solution_sha(solution)) for task_id, solution in truncated}
     distinct = {(task_id, solution_sha(solution)): (task_id, solution) for task_id, solution in requests}
@@ -246,7 +181,8 @@ def _verdicts(
         yield replace(score, retry_seconds=again[score.task_id, score.solution_sha])
 
 
-def _names(task_ids: Iterable[str], benchmark: Benchmark) -> str:
+def name_tasks(task_ids: Iterable[str], benchmark: Benchmark) -> str:
+    """The first few of the tasks, in the benchmark's order, for a message."""
     order = {problem.task_id: position for position, problem in enumerate(benchmark.problems)}
     names = sorted(task_ids, key=lambda task_id: (order.get(task_id, -1), task_id))
     return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")

@@ -1,7 +1,7 @@
 """Where the real data lies, the benchmarks made of it, tiny checkpoints, and `--fail-on-skip` for CI."""
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,23 @@ def mbpp_plus(datasets: Path) -> Benchmark:
 def mbpp_plus_v010(datasets: Path) -> Benchmark:
     path = datasets / "MbppPlus-v0.1.0.jsonl.gz"
     return benchmarks.load(benchmark_config("mbpp_plus", path=str(path), **MBPP_V010))
+
+
+@pytest.fixture(scope="session")
+def expected_outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache of our own, for what canonical solutions return."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def scoring_cache(expected_outputs: Path) -> Iterator[Path]:
+    """The place of that cache, and no other setting, in the environment of a module that scores."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(expected_outputs))
+        patch.delenv("SLURM_CPUS_PER_TASK", raising=False)
+        patch.delenv("HUMANEVAL_OVERRIDE_PATH", raising=False)
+        patch.delenv("MBPP_OVERRIDE_PATH", raising=False)
+        yield expected_outputs
 
 
 @pytest.fixture(scope="session")

@@ -23,9 +23,9 @@ ORDER = """
 errors records omega config benchmarks anchors prompts kernels models
 decoding.stopping decoding.cache decoding.formula decoding.forward decoding.lanes decoding.engine
 extraction store provenance generation api
-sandbox workers wire look_worker scoring_worker expected judging scoring doctor pipeline application replay
+sandbox workers wire look_worker scoring_worker expected judging scoring stock doctor pipeline application replay
 bench_worker bench
-statistics aggregate tables figures report status
+statistics samples_file mutants scorers aggregate tables figures report status
 """.split()  # noqa: SIM905 - in the order in which one reads them
 TORCH = {"torch", "transformers", "huggingface_hub", "safetensors", "tokenizers", "accelerate", "bitsandbytes"}
 MAY_IMPORT_TORCH = (

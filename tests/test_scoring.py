@@ -7,43 +7,26 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from programs import RIGHT, SOLUTIONS, canonical, only
 
-from spa import doctor, expected, provenance, scoring
+from spa import expected, provenance, scoring
 from spa.benchmarks import Benchmark
 from spa.errors import SpaError
 from spa.expected import Files
 from spa.judging import Case, Court, judge, reason
 from spa.records import Generation, Problem, Score
-from spa.scoring import score, score_run, score_samples, scorer_id
+from spa.scoring import score, score_run, scorer_id
 from spa.store import Run, solution_sha
 from spa.workers import Service
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """An own place for expected outputs, shared by the tests of this file."""
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("cache")
-        patch.setenv("XDG_CACHE_HOME", str(folder))
-        patch.delenv("SLURM_CPUS_PER_TASK", raising=False)
-        patch.delenv("HUMANEVAL_OVERRIDE_PATH", raising=False)
-        yield folder
-
-
-def only(benchmark: Benchmark, *task_ids: str) -> Benchmark:
-    return replace(benchmark, problems=tuple(p for p in benchmark.problems if p.task_id in task_ids))
-
-
-def canonical(benchmark: Benchmark) -> dict[str, str]:
-    return {problem.task_id: problem.prompt + problem.canonical_solution for problem in benchmark.problems}
+pytestmark = pytest.mark.usefixtures("scoring_cache")
 
 
 def verdicts(benchmark: Benchmark, *solutions: tuple[str, str], sandbox: str = "bubblewrap") -> list[Score]:
@@ -96,26 +79,6 @@ def run_with(folder: Path, *samples: Generation) -> Run:
 
 # Verdicts.
 
-RIGHT = """
-def has_close_elements(numbers, threshold):
-    return any(abs(a - b) < threshold for i, a in enumerate(numbers) for b in numbers[:i])
-"""
-SOLUTIONS = {
-    "right": RIGHT,
-    "right on the base tests only": RIGHT.replace("return", "return len(numbers) > 2 and"),
-    "wrong": "def has_close_elements(numbers, threshold):\n    return False\n",
-    "raises": "def has_close_elements(numbers, threshold):\n    raise KeyError\n",
-    "loops": "def has_close_elements(numbers, threshold):\n    while True:\n        pass\n",
-    "ends itself": "import os\ndef has_close_elements(numbers, threshold):\n    os._exit(0)\n",
-    "leaves politely": "import sys\ndef has_close_elements(numbers, threshold):\n    sys.exit(0)\n",
-    "no syntax": "def has_close_elements(numbers, threshold)\n    return True\n",
-    "another name": "def close_elements(numbers, threshold):\n    return False\n",
-    "raises when imported": "raise SystemExit\ndef has_close_elements(numbers, threshold):\n    return False\n",
-    "prints a lot": "def has_close_elements(numbers, threshold):\n    print('x' * 10**6)\n    return False\n",
-    "empty": "",
-    "NUL": "\0",
-    "half a character": "x = '\ud800'\n",
-}
 EXPECTED = {
     "right": ("pass", "pass", "passed"),
     "right on the base tests only": ("pass", "fail", "wrong_answer"),
@@ -277,7 +240,9 @@ def leave_a_child(marker: Path) -> str:
 @pytest.mark.parametrize(
     "attack", [kill_parent, kill_everyone, write_outside, answer_for_the_checker, listen, reach_out, leave_a_child]
 )
-def test_harm_is_kept_in(humaneval_plus: Benchmark, tmp_path: Path, cache: Path, attack: Callable[[Path], str]) -> None:
+def test_harm_is_kept_in(
+    humaneval_plus: Benchmark, tmp_path: Path, scoring_cache: Path, attack: Callable[[Path], str]
+) -> None:
     marker = tmp_path / "marker"
     harmful = attack(marker) + SOLUTIONS["wrong"]
     solutions = [
@@ -289,7 +254,7 @@ def test_harm_is_kept_in(humaneval_plus: Benchmark, tmp_path: Path, cache: Path,
     assert first.reason == last.reason == "passed"
     assert middle.base_status != "pass"
     assert not marker.exists()
-    assert not processes_with(str(cache))
+    assert not processes_with(str(scoring_cache))
 
 
 def test_what_a_solution_leaves_running_is_gone_before_the_next(humaneval: Benchmark, tmp_path: Path) -> None:
@@ -482,7 +447,7 @@ def test_a_canonical_solution_that_does_not_run_is_named(humaneval: Benchmark) -
         list(score([("HumanEval/0", "a = 1")], broken, sandbox="bubblewrap"))
 
 
-def test_damaged_expected_outputs_are_no_verdict(humaneval: Benchmark, cache: Path) -> None:
+def test_damaged_expected_outputs_are_no_verdict(humaneval: Benchmark, scoring_cache: Path) -> None:
     (problem,) = only(humaneval, "HumanEval/5").problems
     request = [(problem.task_id, problem.prompt + problem.canonical_solution)]
     path = expected.tests([problem], humaneval, "bubblewrap", 1)[problem.task_id].outputs
@@ -498,83 +463,3 @@ def test_workers_keep_to_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
     assert provenance.usable_cores() == 8
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "3")
     assert provenance.usable_cores() == 3
-
-
-# Samples files and commands.
-
-
-def samples_file(folder: Path, *lines: dict[str, str]) -> Path:
-    path = folder / "samples.jsonl"
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return path
-
-
-def test_samples_are_scored_into_a_summary(humaneval_plus: Benchmark, tmp_path: Path) -> None:
-    benchmark = only(humaneval_plus, "HumanEval/0", "HumanEval/3")
-    body = benchmark.problems[1].canonical_solution
-    path = samples_file(
-        tmp_path,
-        {"task_id": "HumanEval/0", "solution": SOLUTIONS["right on the base tests only"]},
-        {"task_id": "HumanEval/3", "completion": body},
-        {"task_id": "HumanEval/3", "solution": "a = 1"},
-    )
-    summary = score_samples(path, benchmark, tmp_path / "out", sandbox="bubblewrap")
-    assert summary["base"] == {"n_passed": 2, "pass_at_1": 0.75}
-    assert summary["plus"] == {"n_passed": 1, "pass_at_1": 0.25}
-    assert (summary["n_tasks"], summary["n_samples"], summary["sandbox"]) == (2, 3, "bubblewrap")
-    assert json.loads((tmp_path / "out" / "summary.json").read_text()) == summary
-    assert len(Run(tmp_path / "out").scores()) == 3
-
-
-@pytest.mark.parametrize(
-    ("lines", "complaint"),
-    [
-        (['{"task_id": "HumanEval/0", "solution": ""}'], "has no sample of HumanEval/3; give one of every task"),
-        (['{"task_id": "Mbpp/2", "solution": ""}'], "has no task Mbpp/2"),
-        (['{"task_id": "HumanEval/0"'], "samples.jsonl:1 is not a JSON object"),
-        (["[]"], "samples.jsonl:1 is not a JSON object"),
-        (["", '{"task_id": "HumanEval/0", "solution": 1}'], "samples.jsonl:2 needs a task_id and a text"),
-        (['{"task_id": "HumanEval/0", "raw": ""}'], "samples.jsonl:1 needs a task_id and a text"),
-    ],
-)
-def test_unfit_samples_are_refused(humaneval: Benchmark, tmp_path: Path, lines: list[str], complaint: str) -> None:
-    path = tmp_path / "samples.jsonl"
-    path.write_text("\n".join(lines) + "\n")
-    with pytest.raises(SpaError, match=complaint):
-        score_samples(path, only(humaneval, "HumanEval/0", "HumanEval/3"), tmp_path / "out", sandbox="bubblewrap")
-    assert not (tmp_path / "out").exists()
-
-
-def script(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, f"scripts/{name}.py", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-
-
-def test_score_command(humaneval: Benchmark, tmp_path: Path) -> None:
-    lines = [{"task_id": task_id, "solution": solution} for task_id, solution in canonical(humaneval).items()]
-    path = samples_file(tmp_path, *lines)
-    done = script("score", "--samples", str(path), "--benchmark", "humaneval", "--out", str(tmp_path / "out"))
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == "humaneval, base tests: Pass@1 1.0000 (164/164 samples pass)\n"
-    samples_file(tmp_path, *lines[1:])
-    done = script("score", "--samples", str(path), "--benchmark", "humaneval", "--out", str(tmp_path / "none"))
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"error: {path} has no sample of HumanEval/0; give one of every task of humaneval\n"
-    assert not (tmp_path / "none").exists()
-
-
-def test_score_command_refuses_an_unknown_benchmark(tmp_path: Path) -> None:
-    done = script("score", "--samples", "no.jsonl", "--benchmark", "apps", "--out", str(tmp_path / "out"))
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: benchmark=apps is unknown; choose one of: custom, humaneval, ")
-    assert done.stderr.count("\n") == 1
-
-
-def test_doctor(humaneval_plus: Benchmark) -> None:
-    assert "6/6 canonical solutions pass, base and plus" in doctor.try_canonical(humaneval_plus, quick=True)
-    assert "programs that solve nothing fail" in doctor.try_bad(humaneval_plus)
-    problem = replace(humaneval_plus.problems[0], atol=-1.0)
-    sick = replace(humaneval_plus, problems=(replace(problem, canonical_solution="    return object()\n"),))
-    with pytest.raises(SpaError, match=r"1 of 1 canonical solutions fail.* HumanEval/0 \(wrong_answer\)"):
-        doctor.try_canonical(sick, quick=True)

@@ -1,0 +1,54 @@
+"""A machine that is fit to score is called so, and what is wrong with another one is named."""
+
+import importlib.metadata
+from dataclasses import replace
+
+import pytest
+from programs import only
+
+from spa import doctor
+from spa.benchmarks import Benchmark
+from spa.config import load_benchmark_config
+from spa.errors import SpaError
+
+pytestmark = pytest.mark.usefixtures("scoring_cache")
+
+
+def test_packages_are_as_required(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "evalplus 0.3.1" in doctor.check_packages()
+    required = ["evalplus==0.3.0", "no-such-package>=1", "torch", "none-either; extra == 'dev'"]
+    monkeypatch.setattr(importlib.metadata, "requires", lambda package: required)
+    wrong = r"not as required: evalplus==0\.3\.0 \(0\.3\.1\), no-such-package>=1 \(missing\); run `make setup`"
+    with pytest.raises(SpaError, match=wrong):
+        doctor.check_packages()
+
+
+def test_canonical_and_bad_programs(humaneval_plus: Benchmark) -> None:
+    assert "6/6 canonical solutions pass, base and plus" in doctor.try_canonical(humaneval_plus, quick=True)
+    assert "programs that solve nothing fail" in doctor.try_bad(humaneval_plus)
+    sick = replace(humaneval_plus.problems[0], canonical_solution="    return object()\n")
+    with pytest.raises(SpaError, match=r"1 of 1 canonical solutions fail.* HumanEval/0 \(\w+\)"):
+        doctor.try_canonical(replace(humaneval_plus, problems=(sick,)), quick=True)
+    lax = only(humaneval_plus, "HumanEval/0").problems[0]
+    anything = replace(lax, canonical_solution="    return answer\nanswer = 42\n", entry_point="answer", base_input=[])
+    with pytest.raises(SpaError, match="a program that solves nothing passes HumanEval/0"):
+        doctor.try_bad(replace(humaneval_plus, problems=(replace(anything, plus_input=[]),)))
+
+
+def test_what_would_fail_in_evalplus_is_tried(humaneval_plus: Benchmark, mbpp_plus: Benchmark) -> None:
+    assert doctor.try_evalplus(humaneval_plus, quick=True).endswith("evalplus as released fails HumanEval/32")
+    assert doctor.try_evalplus(only(mbpp_plus, "Mbpp/2"), quick=True).endswith("fails none that we know of")
+
+
+def test_a_benchmark_without_data_is_refused_at_the_end(monkeypatch: pytest.MonkeyPatch, humaneval: Benchmark) -> None:
+    def load(config: object) -> Benchmark:
+        if config != load_benchmark_config("humaneval"):
+            raise SpaError("not here")
+        return only(humaneval, "HumanEval/0")
+
+    monkeypatch.setattr(doctor.benchmarks, "load", load)
+    lines: list[str] = []
+    with pytest.raises(SpaError, match=r"no data for mbpp, see above; bring it, or .* --benchmarks humaneval$"):
+        lines.extend(doctor.examine(quick=True, names=["mbpp", "humaneval"]))
+    assert "mbpp: no data: not here" in lines
+    assert any(line.startswith("humaneval: 1/1 canonical solutions pass") for line in lines)
