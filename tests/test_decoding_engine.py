@@ -165,7 +165,7 @@ def test_grid_equals_single_runs(model: Any, mask: str, stop: StopRule) -> None:
             assert part.finish_reason == single[number][0].finish_reason
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_interval_equals_single_runs_inside(model: Any, data: st.DataObject) -> None:
     lo = data.draw(st.floats(-1, 1))

@@ -1,7 +1,9 @@
 """The embedded default model on real tasks: batch sizes, oracles, replay of what is stored. Float32, CPU."""
 
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -9,9 +11,10 @@ from hydra import compose, initialize_config_dir
 from spa import generation, models, pipeline
 from spa.config import CONF, RunConfig, register, resolve
 from spa.decoding.engine import Engine
-from spa.decoding.lanes import Request
+from spa.decoding.lanes import Decoded, Request
 from spa.decoding.stopping import ClosedBlock, detokenizer
-from spa.omega import Values
+from spa.omega import Interval, OmegaSet, Values
+from spa.records import PromptPair
 from spa.replay import compare, replay
 from spa.store import Results
 
@@ -39,8 +42,6 @@ def test_replay_reproduces_what_is_stored(stored: Results) -> None:
 
 
 def test_a_changed_token_is_noticed(stored: Results) -> None:
-    from dataclasses import replace
-
     (run,) = stored.runs()
     sample = run.samples()[0]
     cell = config(stored.folder)
@@ -61,24 +62,50 @@ def test_scores_and_summary_are_complete(stored: Results) -> None:
     assert manifest["scoring"]["corrections"] == {} or "HumanEval/32" in manifest["scoring"]["corrections"]
 
 
-def test_batches_agree_in_float32(tmp_path: Path) -> None:
-    plan = generation.plan(config(tmp_path, "limit=6", "omega=[0,0.3]", "max_new_tokens=24", "dtype=float32"))
+@dataclass(frozen=True)
+class Bench:
+    """The loaded model, and the prompts of a few tasks."""
+
+    loaded: models.LoadedModel
+    pairs: Sequence[PromptPair]
+
+    def decode(self, omegas: Sequence[tuple[PromptPair, OmegaSet]], new_tokens: int, batch_size: int) -> list[Decoded]:
+        engine = Engine(self.loaded.model, self.loaded.eos_ids, detokenizer(self.loaded.tokenizer), batch_size)
+        requests = [
+            Request(pair.task_id, pair.original_ids, pair.masked_ids, part, ClosedBlock(), new_tokens)
+            for pair, part in omegas
+        ]
+        return list(engine.decode(requests))
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    plan = generation.plan(config(tmp_path_factory.mktemp("bench"), "limit=6", "omega=0.3", "dtype=float32"))
     tokenizer = models.load_tokenizer(plan.checkpoint)
     loaded = models.load(plan.checkpoint, plan.config.model, tokenizer, "float32", "none")
-    pairs = generation.render_all(plan, tokenizer, plan.problems)
-    results: list[dict[Any, Any]] = []
-    for batch_size in (1, 4, 16):
-        engine = Engine(loaded.model, loaded.eos_ids, detokenizer(tokenizer), batch_size)
-        requests = [
-            Request(
-                pair.task_id,
-                pair.original_ids,
-                pair.masked_ids,
-                Values((0.0, 0.3)),
-                ClosedBlock(),
-                24,
-            )
-            for pair in pairs
-        ]
-        results.append({(d.task_id, d.omegas): d.completion_ids for d in engine.decode(requests)})
-    assert results[0] == results[1] == results[2]
+    return Bench(loaded, generation.render_all(plan, tokenizer, plan.problems))
+
+
+def test_batches_agree_in_float32(bench: Bench) -> None:
+    work = [(pair, Values((0.0, 0.3))) for pair in bench.pairs]
+    one, four, sixteen = (
+        {(text.task_id, text.omegas): text.completion_ids for text in bench.decode(work, 24, batch_size)}
+        for batch_size in (1, 4, 16)
+    )
+    assert one == four == sixteen
+
+
+def test_an_interval_holds_the_text_of_every_omega_inside(bench: Bench) -> None:
+    draw = random.Random(0)
+    pairs = {pair.task_id: pair for pair in bench.pairs[:5]}
+    parts = bench.decode([(pair, Interval(0.0, 0.5)) for pair in pairs.values()], 24, 16)
+    wide = [part for part in parts if part.omegas.hi - part.omegas.lo > 2e-4]
+    assert len(wide) > len(pairs)
+    work, expected = [], {}
+    for number in range(200):
+        part = wide[number % len(wide)]
+        omega = draw.uniform(part.omegas.lo + 1e-4, part.omegas.hi - 1e-4)
+        work.append((pairs[part.task_id], Values((omega,))))
+        expected[part.task_id, omega] = part.completion_ids
+    singles = bench.decode(work, 24, 32)
+    assert {(text.task_id, text.omegas.lo): text.completion_ids for text in singles} == expected
