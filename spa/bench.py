@@ -71,7 +71,10 @@ def compare_sizes(setting: Setting, rounds: int) -> dict[str, Any]:
 
 
 def measure(setting: Setting, chosen: Sequence[Side], rounds: int) -> dict[str, Any]:
-    """Let every side work `rounds` times, in turn, each in a process of its own; medians."""
+    """Let every side work `rounds` times, in turn, each in a process of its own; medians.
+
+    An interrupt ends it with the rounds that are complete.
+    """
     measured: list[list[dict[str, float]]] = [[] for _ in chosen]
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         first = Worker(setting, Side("preparation", "ours", 16, own_kernels=False))
@@ -79,19 +82,25 @@ def measure(setting: Setting, chosen: Sequence[Side], rounds: int) -> dict[str, 
         first.close()
         setting = replace(setting, folder=folder, lengths=tuple(lengths))
         workers = [stack.enter_context(closing(Worker(setting, side))) for side in tqdm(chosen, desc="loading")]
-        with tqdm(total=rounds * len(chosen), desc="measuring") as bar:
-            for _ in range(rounds):
-                for worker, runs in zip(workers, measured, strict=True):
-                    runs.append(worker.ask("run"))
-                    bar.update()
+        try:
+            with tqdm(total=rounds * len(chosen), desc="measuring") as bar:
+                for _ in range(rounds):
+                    for worker, runs in zip(workers, measured, strict=True):
+                        runs.append(worker.ask("run"))
+                        bar.update()
+        except KeyboardInterrupt:
+            rounds = len(measured[-1])
+            if not rounds:
+                raise
     rows = []
-    for side, runs in zip(chosen, measured, strict=True):
+    for side, runs in zip(chosen, (runs[:rounds] for runs in measured), strict=True):
         seconds = statistics.median(run["seconds"] for run in runs)
         tokens = runs[0]["tokens"]
         rows.append(
             {
                 **asdict(side),
                 "seconds": seconds,
+                "rounds": [run["seconds"] for run in runs],
                 "tokens": tokens,
                 "tokens_per_second": tokens / seconds,
                 "peak_mib": max(run["peak_mib"] for run in runs),
@@ -176,6 +185,7 @@ class Worker:
             stderr=subprocess.DEVNULL,
             env={**os.environ, **threads},
             text=True,
+            start_new_session=True,  # an interrupt is for the parent
         )
         self.ask("ready")
 

@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 LIMITS = {"min_time_limit": 1.0, "gt_time_limit_factor": 4.0}
 # evalplus gives a solution 60 seconds for the base tests and 60 for the plus tests, and some to end.
 CHECK_SECONDS = 180.0
+LOOK_SECONDS = 60.0  # beside a multiple of what the check took: outputs can be large (Mbpp/255: 8 s, then 35 s)
 LOOKS = 2  # at a solution whose outputs in the first of them are not right
 MEMORY_BYTES = 12 * 2**30  # of addresses: evalplus' 4 GiB for the solution, the rest to write large outputs down
 CAUSES = {"silent": "timeout", "memory": "memory"}  # why a process was lost -> the reason; else "crashed"
@@ -96,7 +97,7 @@ def judge(case: Case, court: Court, scorer_id: str) -> Job[Judged]:
     suspect, start = None, time.monotonic()
     if base["status"] == "pass":
         tests = ["base", "plus"] if plus and plus["status"] == "pass" else ["base"]
-        seen = yield from _look(case, court, files, tests, patience=10.0 + 3 * checked["seconds"])
+        seen = yield from _look(case, court, files, tests, patience=LOOK_SECONDS + 3 * checked["seconds"])
         suspect = seen["status"] != "pass"
         failed = [seen] if suspect else failed
     score = Score(

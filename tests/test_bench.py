@@ -41,6 +41,29 @@ def test_a_portion_is_of_about_average_length() -> None:
     assert bench_worker._portion(setting, Side("", "ours", 1, length=7), pairs) == (pairs, [7] * 4)
 
 
+def test_an_interrupt_leaves_the_complete_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([{"lengths": [3, 5]}, *({"seconds": float(n), "tokens": 10, "peak_mib": 1.0} for n in range(1, 8))])
+
+    class Answering:
+        def __init__(self, setting: Setting, side: Side) -> None:
+            pass
+
+        def ask(self, question: str) -> dict[str, object]:
+            answer = next(answers, None)
+            if answer is None:
+                raise KeyboardInterrupt
+            return answer
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(bench, "Worker", Answering)
+    chosen = [Side("a", "ours", 1), Side("b", "ours", 1)]
+    result = bench.measure(SETTING, chosen, rounds=5)
+    assert result["rounds"] == 3
+    assert [row["rounds"] for row in result["sides"]] == [[1, 3, 5], [2, 4, 6]]
+
+
 @pytest.mark.slow
 def test_every_side_generates_the_given_number_of_tokens() -> None:
     loaded = bench_worker._load(SETTING, own_kernels=True)
