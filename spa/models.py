@@ -8,7 +8,7 @@ import hashlib
 import importlib.util
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,6 @@ from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
     BitsAndBytesConfig,
-    GenerationConfig,
     GgufConfig,
 )
 from transformers.utils import logging as transformers_logging
@@ -179,58 +178,6 @@ def fitting_lanes(loaded: LoadedModel, tokens: int) -> int:
     row = tokens * states * loaded.model.dtype.itemsize + config.vocab_size * 5 * 8  # logits and lines in float64
     free = torch.cuda.mem_get_info()[0] if loaded.model.device.type == "cuda" else psutil.virtual_memory().available
     return max(1, min(MOST_LANES, int(free / 2 / (2 * row))))
-
-
-def reference(
-    loaded: LoadedModel, original_ids: Sequence[int], masked_ids: Sequence[int], omega: float, max_new_tokens: int
-) -> list[int]:
-    """What transformers' own greedy decoding chooses, EOS included: an oracle independent of our engine.
-
-    Plain `generate`, with classifier-free guidance where omega is not 0: a scale of 1 + omega with the masked prompt as
-    the negative one ranks tokens as SPA does, since its log-softmax shifts each branch by a constant. One sequence.
-    """
-    if not max_new_tokens:
-        return []  # generate refuses to
-    guided = omega != 0 and tuple(masked_ids) != tuple(original_ids)
-    settings = GenerationConfig(  # type: ignore[no-untyped-call]
-        max_new_tokens=max_new_tokens,
-        do_sample=False,
-        eos_token_id=list(loaded.eos_ids) or None,
-        pad_token_id=0,
-        guidance_scale=1 + omega if guided else None,
-    )
-    ids = torch.tensor([list(original_ids)], device=loaded.model.device)
-    negative = {"negative_prompt_ids": torch.tensor([list(masked_ids)], device=ids.device)} if guided else {}
-    output = loaded.model.generate(ids, attention_mask=torch.ones_like(ids), generation_config=settings, **negative)
-    tokens: list[int] = output[0, len(original_ids) :].tolist()
-    return tokens
-
-
-@torch.inference_mode()
-def attention_reference(
-    loaded: LoadedModel, prompt_ids: Sequence[int], hidden: Sequence[int], omega: float, completion_ids: Sequence[int]
-) -> list[int]:
-    """The greedy choice after the prompt and after each further token of `completion_ids`, with mask=attention.
-
-    An oracle independent of our engine: each branch is one forward pass over prompt and completion without a cache, the
-    masked one under an explicit mask of all positions. Greedy decoding gives `completion_ids` if and only if each of
-    them is the choice at its place; the last choice is what follows them.
-    """
-    ids = torch.tensor([[*prompt_ids, *completion_ids]], device=loaded.model.device)
-    size = ids.shape[1]
-    seen = torch.ones(size, size, dtype=torch.bool).tril()  # [query, key]
-    seen[:, list(hidden)] = False
-    seen |= torch.eye(size, dtype=torch.bool) & ~seen.any(dim=1, keepdim=True)
-    mask = torch.zeros(1, 1, size, size, dtype=loaded.model.dtype).masked_fill_(
-        ~seen, torch.finfo(loaded.model.dtype).min
-    )
-    kept = len(completion_ids) + 1
-    original = loaded.model(ids, use_cache=False, logits_to_keep=kept).logits[0].float()
-    masked = (
-        loaded.model(ids, attention_mask=mask.to(ids.device), use_cache=False, logits_to_keep=kept).logits[0].float()
-    )
-    tokens: list[int] = (original + omega * (original - masked)).argmax(dim=-1).tolist()
-    return tokens
 
 
 def _bitsandbytes(quantization: str, dtype: torch.dtype) -> BitsAndBytesConfig:

@@ -3,9 +3,13 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import torch
+from transformers import GenerationConfig
+
 from spa import models
 from spa.config import ModelConfig
 from spa.errors import SpaError
+from spa.models import LoadedModel
 from spa.records import Generation
 from spa.store import Results
 
@@ -42,7 +46,7 @@ def replay(results: Results, n_tasks: int) -> Iterator[Replayed]:
                 yield compare(loaded, sample, run.key, hidden)
 
 
-def compare(loaded: models.LoadedModel, sample: Generation, key: str, hidden: Sequence[int]) -> Replayed:
+def compare(loaded: LoadedModel, sample: Generation, key: str, hidden: Sequence[int]) -> Replayed:
     """Decode as many tokens as the sample has, and one more where it ended with an EOS.
 
     hidden: positions that the masked branch does not attend to. transformers' guidance cannot hide them, so there each
@@ -53,9 +57,69 @@ def compare(loaded: models.LoadedModel, sample: Generation, key: str, hidden: Se
     at_end = sample.finish_reason == "eos"
     count = len(expected) + at_end
     if hidden and omega != 0:
-        tokens = models.attention_reference(loaded, sample.original_ids, hidden, omega, expected)[:count]
+        tokens = attention_reference(loaded, sample.original_ids, hidden, omega, expected)[:count]
     else:
-        tokens = models.reference(loaded, sample.original_ids, sample.masked_ids, omega, count)
+        tokens = reference(loaded, sample.original_ids, sample.masked_ids, omega, count)
     same = next((i for i, (a, b) in enumerate(zip(tokens, expected, strict=False)) if a != b), len(expected))
     ended = len(tokens) == count and (not at_end or tokens[-1] in loaded.eos_ids)
     return Replayed(sample, key, same, agrees=same == len(expected) and ended)
+
+
+def reference(
+    loaded: LoadedModel,
+    original_ids: Sequence[int],
+    masked_ids: Sequence[int],
+    omega: float,
+    max_new_tokens: int,
+) -> list[int]:
+    """What transformers' own greedy decoding chooses, EOS included: an oracle independent of our engine.
+
+    Plain `generate`, with classifier-free guidance where omega is not 0: a scale of 1 + omega with the masked prompt as
+    the negative one ranks tokens as SPA does, since its log-softmax shifts each branch by a constant. One sequence.
+    """
+    if not max_new_tokens:
+        return []  # generate refuses to
+    guided = omega != 0 and tuple(masked_ids) != tuple(original_ids)
+    settings = GenerationConfig(  # type: ignore[no-untyped-call]
+        max_new_tokens=max_new_tokens,
+        do_sample=False,
+        eos_token_id=list(loaded.eos_ids) or None,
+        pad_token_id=0,
+        guidance_scale=1 + omega if guided else None,
+    )
+    ids = torch.tensor([list(original_ids)], device=loaded.model.device)
+    negative = {"negative_prompt_ids": torch.tensor([list(masked_ids)], device=ids.device)} if guided else {}
+    output = loaded.model.generate(ids, attention_mask=torch.ones_like(ids), generation_config=settings, **negative)
+    tokens: list[int] = output[0, len(original_ids) :].tolist()
+    return tokens
+
+
+@torch.inference_mode()
+def attention_reference(
+    loaded: LoadedModel,
+    prompt_ids: Sequence[int],
+    hidden: Sequence[int],
+    omega: float,
+    completion_ids: Sequence[int],
+) -> list[int]:
+    """The greedy choice after the prompt and after each further token of `completion_ids`, with mask=attention.
+
+    An oracle independent of our engine: each branch is one forward pass over prompt and completion without a cache, the
+    masked one under an explicit mask of all positions. Greedy decoding gives `completion_ids` if and only if each of
+    them is the choice at its place; the last choice is what follows them.
+    """
+    ids = torch.tensor([[*prompt_ids, *completion_ids]], device=loaded.model.device)
+    size = ids.shape[1]
+    seen = torch.ones(size, size, dtype=torch.bool).tril()  # [query, key]
+    seen[:, list(hidden)] = False
+    seen |= torch.eye(size, dtype=torch.bool) & ~seen.any(dim=1, keepdim=True)
+    mask = torch.zeros(1, 1, size, size, dtype=loaded.model.dtype).masked_fill_(
+        ~seen, torch.finfo(loaded.model.dtype).min
+    )
+    kept = len(completion_ids) + 1
+    original = loaded.model(ids, use_cache=False, logits_to_keep=kept).logits[0].float()
+    masked = (
+        loaded.model(ids, attention_mask=mask.to(ids.device), use_cache=False, logits_to_keep=kept).logits[0].float()
+    )
+    tokens: list[int] = (original + omega * (original - masked)).argmax(dim=-1).tolist()
+    return tokens

@@ -193,5 +193,6 @@ def _own_folders() -> list[Path]:
 
 
 def last_line(output: bytes) -> str:
+    """The last line of a program's output that says something, shortened."""
     lines = output.decode(errors="replace").split("\n")
     return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")

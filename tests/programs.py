@@ -1,6 +1,8 @@
-"""Programs to score: the benchmarks' own, and right and wrong ones for HumanEval/0."""
+"""Programs to score: the benchmarks' own, and right and wrong ones for HumanEval/0; processes that they left."""
 
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 from spa.benchmarks import Benchmark
 
@@ -32,3 +34,12 @@ def only(benchmark: Benchmark, *task_ids: str) -> Benchmark:
 
 def canonical(benchmark: Benchmark) -> dict[str, str]:
     return {problem.task_id: problem.prompt + problem.canonical_solution for problem in benchmark.problems}
+
+
+def processes_with(marker: str) -> list[bytes]:
+    """The command lines of the processes that have a text in them."""
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            lines.append(path.read_bytes())
+    return [line for line in lines if marker.encode() in line]

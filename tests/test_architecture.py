@@ -36,10 +36,11 @@ MAY_IMPORT_TORCH = (
     "decoding.forward",
     "decoding.lanes",
     "decoding.engine",
+    "replay",
     "bench",
     "bench_worker",
 )
-NEED_TORCH = (*MAY_IMPORT_TORCH, "generation", "pipeline", "replay", "api")
+NEED_TORCH = (*MAY_IMPORT_TORCH, "generation", "pipeline", "api")
 
 
 def imports(node: ast.AST) -> Iterator[str]:

@@ -19,10 +19,9 @@ from spa.decoding.forward import visible
 from spa.decoding.lanes import Decoded, Request
 from spa.decoding.stopping import NeverStop
 from spa.errors import SpaError
-from spa.models import attention_reference
 from spa.omega import Interval, OmegaSet, Values
 from spa.prompts import load_template, renderer
-from spa.replay import replay
+from spa.replay import attention_reference, replay
 from spa.store import Results
 
 NEW_TOKENS = 20
@@ -160,14 +159,7 @@ def test_after_running_out_of_memory(model: Any, monkeypatch: pytest.MonkeyPatch
 
 
 def test_only_what_precedes_the_hidden_positions_is_shared(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    shapes: list[tuple[int, ...]] = []
-    forward = model.forward
-
-    def recording(*args: Any, **kwargs: Any) -> Any:
-        shapes.append(tuple(kwargs["input_ids"].shape))
-        return forward(*args, **kwargs)
-
-    monkeypatch.setattr(model, "forward", recording)
+    shapes = tiny.record_shapes(model, monkeypatch)
     ids = list(range(40, 60))
     engine = Engine(model, (), tiny.detokenize)
     tasks = [([*ids, task], [12, 15]) for task in (1, 2)]

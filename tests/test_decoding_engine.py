@@ -197,47 +197,28 @@ def test_cached_steps_equal_recomputation(model: Any) -> None:
 
 
 def test_plain_lanes_run_no_masked_branch(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = record_rows(model, monkeypatch)
+    shapes = tiny.record_shapes(model, monkeypatch)
     decode(model, omega.PLAIN, prompts("per_token"), batch_size=8)
-    assert max(rows) == 8
-    rows.clear()
+    assert max(rows for rows, _ in shapes) == 8
+    shapes.clear()
     decode(model, Values((0.5,)), prompts("per_token"), batch_size=8)
-    assert max(rows) == 15  # seven tasks with two branches, one without an anchor
-
-
-def record_rows(model: Any, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    rows: list[int] = []
-    forward = model.forward
-
-    def counting(*args: Any, **kwargs: Any) -> Any:
-        rows.append(len(kwargs["input_ids"]))
-        return forward(*args, **kwargs)
-
-    monkeypatch.setattr(model, "forward", counting)
-    return rows
+    assert max(rows for rows, _ in shapes) == 15  # seven tasks with two branches, one without an anchor
 
 
 def test_what_prompts_share_is_read_once(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     common = list(range(40, 60))
     pairs = [([*common, task, 9, 9, 9], [*common, task, MASK, MASK, 9]) for task in (10, 11, 12)]
     expected = outcome(decode(model, Values((0.5,)), pairs, batch_size=1, strict=True))
-    shapes: list[tuple[int, ...]] = []
-    forward = model.forward
-
-    def recording(*args: Any, **kwargs: Any) -> Any:
-        shapes.append(tuple(kwargs["input_ids"].shape))
-        return forward(*args, **kwargs)
-
-    monkeypatch.setattr(model, "forward", recording)
+    shapes = tiny.record_shapes(model, monkeypatch)
     assert outcome(decode(model, Values((0.5,)), pairs)) == expected
     # the common beginning, the rest of the originals, the masked ones from the first mask token on
     assert shapes[:3] == [(1, 20), (3, 4), (3, 3)]
 
 
 def test_lanes_in_flight_never_exceed_the_batch(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = record_rows(model, monkeypatch)
+    shapes = tiny.record_shapes(model, monkeypatch)
     decode(model, Interval(-1.0, 2.0), prompts("per_token"), batch_size=3)
-    assert max(rows) <= 6
+    assert max(rows for rows, _ in shapes) <= 6
 
 
 def test_seconds_sum_to_the_time_spent(model: Any) -> None:
@@ -355,14 +336,7 @@ def test_cache_writes_and_copies_rows() -> None:
 def test_prefill_in_groups_equals_prefill_at_once(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     pairs = prompts("collapsed")
     expected = outcome(decode(model, Values((0.5,)), pairs))
-    shapes: list[tuple[int, ...]] = []
-    forward = model.forward
-
-    def recording(*args: Any, **kwargs: Any) -> Any:
-        shapes.append(tuple(kwargs["input_ids"].shape))
-        return forward(*args, **kwargs)
-
-    monkeypatch.setattr(model, "forward", recording)
+    shapes = tiny.record_shapes(model, monkeypatch)
     monkeypatch.setattr(engine, "PREFILL_TOKENS", 40)
     assert outcome(decode(model, Values((0.5,)), pairs)) == expected
     prefills = [shape for shape in shapes if shape[1] > 1]

@@ -18,7 +18,7 @@ from spa import kernels, models
 from spa.config import ModelConfig
 from spa.errors import SpaError
 from spa.kernels import PackedLinear
-from spa.models import LoadedModel, fitting_lanes, identify, load, load_tokenizer, reference, resolve_dtype
+from spa.models import LoadedModel, fitting_lanes, identify, load, load_tokenizer, resolve_dtype
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -287,7 +287,3 @@ def test_lanes_that_fit_shrink_with_length_and_memory(tiny_llama: Path, monkeypa
     assert fitting_lanes(loaded, 10) > fitting_lanes(loaded, 1000)
     memory.available = 1
     assert fitting_lanes(loaded, 1000) == 1
-
-
-def test_the_reference_may_be_asked_for_nothing(tiny_llama: Path) -> None:
-    assert reference(load_folder(tiny_llama), [1, 2], [1, 3], 0.5, 0) == []

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from programs import RIGHT, SOLUTIONS, canonical, only
+from programs import RIGHT, SOLUTIONS, canonical, only, processes_with
 
 from spa import expected, provenance, scoring
 from spa.benchmarks import Benchmark
@@ -40,14 +40,6 @@ def verdicts(benchmark: Benchmark, *solutions: tuple[str, str], sandbox: str = "
 
 def only_needed(benchmark: Benchmark, solutions: tuple[tuple[str, str], ...]) -> Benchmark:
     return only(benchmark, *(task_id for task_id, _ in solutions))
-
-
-def processes_with(marker: str) -> list[bytes]:
-    lines = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):
-            lines.append(path.read_bytes())
-    return [line for line in lines if marker.encode() in line]
 
 
 def generation(task_id: str, solution: str, omega: float = 0.0, finish_reason: str = "stop") -> Generation:

@@ -5,10 +5,9 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
-from pathlib import Path
 
 import pytest
+from programs import processes_with
 
 from spa import workers
 from spa.errors import SpaError
@@ -32,14 +31,6 @@ while True:
     channel.send_bytes(message.upper())
 """
 READY = "import os; os.write(1, bytes(4)); os.read(0, 9)\n"
-
-
-def processes_with(marker: str) -> list[bytes]:
-    lines = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):
-            lines.append(path.read_bytes())
-    return [line for line in lines if marker.encode() in line]
 
 
 def service(mode: str, code: str, *arguments: str) -> Service:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import CodeGenConfig, CodeGenForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -92,3 +93,16 @@ def checkpoint(folder: Path, architecture: str, chat: bool, positions: int = 409
     model(architecture, vocabulary=len(text), positions=positions).save_pretrained(folder)
     text.save_pretrained(folder)
     return folder
+
+
+def record_shapes(model: Any, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """Rows and columns of each forward pass from now on."""
+    shapes: list[tuple[int, ...]] = []
+    forward = model.forward
+
+    def recording(*args: Any, **kwargs: Any) -> Any:
+        shapes.append(tuple(kwargs["input_ids"].shape))
+        return forward(*args, **kwargs)
+
+    monkeypatch.setattr(model, "forward", recording)
+    return shapes
