@@ -106,6 +106,7 @@ def measure(setting: Setting, chosen: Sequence[Side], rounds: int) -> dict[str, 
                 "peak_mib": max(run["peak_mib"] for run in runs),
             }
         )
+    setting = replace(setting, folder="")
     return {"setting": asdict(setting), "rounds": rounds, "machine": machine(), "sides": rows}
 
 
