@@ -150,9 +150,11 @@ def render(result: dict[str, Any]) -> str:
     """The measurement as text: conditions, sides, ratios."""
     setting, host = result["setting"], result["machine"]
     model = f"random weights, {setting['shape']}" if setting["shape"] else "SmolLM2-135M-Instruct"
+    natural = f"natural lengths (mean {statistics.mean(setting['lengths']):.0f} tokens)"
+    lengths = natural if any(row["length"] is None for row in result["sides"]) else "fixed lengths"
     conditions = (
         f"{model}, {setting['dtype']}, {setting['device']} ({host['processor']}, {setting['threads']} threads), "
-        f"{setting['tasks']} HumanEval tasks, natural lengths (mean {statistics.mean(setting['lengths']):.0f} tokens), "
+        f"{setting['tasks']} HumanEval tasks, {lengths}, "
         f"medians of {result['rounds']} interleaved rounds"
     )
     columns = ("name", "batch", "tokens", "seconds", "tokens_per_second", "peak_mib")

@@ -5,7 +5,7 @@ oneDNN with weights packed once, in its blocked layout, is 2 to 3 times as fast 
 output layer of 49,152 tokens at 16 rows. The operators are the ones that torch.compile's CPU backend uses.
 
 Attention: SDPA's kernel is made for many queries a row. Decoding has one, for each head that shares keys and values;
-there two batched products take two thirds of the time.
+there two batched products take about four fifths of the time (32 rows of 500 tokens).
 
 Letters: B rows, H query heads, K key-value heads, G query heads for each of them, W slots, D head size.
 """

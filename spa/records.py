@@ -87,9 +87,7 @@ class Score(Record):
     reason: str  # of these: passed wrong_answer exception timeout memory syntax_error no_entry_point truncated crashed
     seconds: float  # of evalplus' check
     scorer_id: str
-    base_failed_input: int | None = (
-        None  # the first of the base inputs that was not passed; None where none was reached
-    )
+    base_failed_input: int | None = None  # the first that was not passed; None where none was reached
     plus_failed_input: int | None = None
     look_seconds: float = 0.0  # of the second look
     retry_seconds: float = 0.0  # of the first try, where the solution timed out and was tried again alone

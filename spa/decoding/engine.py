@@ -26,8 +26,7 @@ from spa.omega import size
 
 log = logging.getLogger(__name__)
 
-# Tokens of one forward pass over prompts. More at once are slower on a CPU, where their activations leave its caches,
-# and no faster on a GPU.
+# Tokens of one forward pass over prompts. More at once are slower on a CPU, where their activations leave its caches.
 PREFILL_TOKENS = 1024
 
 

@@ -23,7 +23,7 @@ from spa.omega import Interval, OmegaSet, Values
 
 Choice = tuple[int, OmegaSet]
 
-SCORES_AT_ONCE = 2**18  # larger temporaries leave a CPU's caches and cost five times as much
+SCORES_AT_ONCE = 2**18  # larger temporaries leave a CPU's caches and cost several times as much
 
 
 def lines(original: Tensor, masked: Tensor) -> tuple[Tensor, Tensor]:
