@@ -20,7 +20,7 @@ from spa.errors import SpaError
 CONF = Path(__file__).resolve().parent.parent / "conf"
 
 # Raised whenever a change to the code may change a generated text.
-METHOD_VERSION = 1
+METHOD_VERSION = 2
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 QUANTIZATIONS = ("none", "int8", "nf4")

@@ -64,10 +64,25 @@ def test_ties() -> None:
         (0, Interval(0.0, 0.5, closed=False)),
         (1, Interval(0.5, 1.0, closed=True)),
     ]
-    at_the_start = from_lines([1.0, 1.0], [0.0, 1.0])
-    assert [token for token, _ in choose(*at_the_start, Interval(0.0, 1.0))] == [1]
+    at_the_start = from_lines([1.5, 1.0], [0.0, 1.0])
+    assert [token for token, _ in choose(*at_the_start, Interval(0.5, 1.0))] == [1]
     at_the_end = from_lines([1.0, 0.0], [0.0, 1.0])
     assert [token for token, _ in choose(*at_the_end, Interval(0.0, 1.0))] == [0]
+
+
+@pytest.mark.parametrize("lo", [0.0, -1.0])
+@pytest.mark.parametrize("ids", [[0, 1, 2], [2, 1, 0], [1, 2, 0]])
+def test_at_omega_0_an_interval_chooses_as_plain_decoding_does(lo: float, ids: list[int]) -> None:
+    intercepts, slopes = logits(1.0, 1.0, 1.0)[ids].tolist(), logits(-1.0, 0.0, 1.0)[ids].tolist()
+    original, masked = from_lines(intercepts, slopes)
+    parts = choose(original, masked, Interval(lo, 1.0))
+    (at_zero,) = [token for token, part in parts if part.lo <= 0 < part.hi]
+    assert at_zero == 0 == choose(original, masked, Values((0.0,)))[0][0]
+    assert parts[-1][0] == slopes.index(1.0)
+    assert all(first[1].hi == second[1].lo for first, second in itertools.pairwise(parts))
+    for token, part in parts:  # what is split off stays whole at the same tie
+        if part.hi < 1e-300 and part.lo == 0:
+            assert choose_ends(torch.stack([original, masked]), [0], [1], [part]) == [(token, token)]
 
 
 def test_ends_of_plain_and_anchored_lanes() -> None:

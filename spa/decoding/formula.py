@@ -10,9 +10,11 @@ that the authors' scripts apply never changes the argmax and is left out.
 
 Ties: equal scores at a single omega, and equal lines, go to the lowest token id, as argmax does. In an interval a
 crossing belongs to the part on its right, so of the lines that meet there the steepest wins; one at the interval's very
-end splits nothing.
+end splits nothing. Omega 0 is excepted, because its text is the baseline and logits of 16 bits tie often: where the
+lowest of the tied ids is not the steepest, [0, smallest float64) is a part of its own.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -88,8 +90,13 @@ def _choose_interval(intercept: Tensor, slope: Tensor, omegas: Interval) -> list
     parts: list[Choice] = []
     start = omegas.lo
     scores = intercept + start * slope
-    token = _steepest(scores == scores.max(), slope)
+    tied = scores == scores.max()
     while True:
+        token, plain = _steepest(tied, slope), int(tied.int().argmax())
+        if start == 0 and plain != token:
+            left = parts.pop()[1].lo if parts and parts[-1][0] == plain else start
+            start = math.nextafter(0, 1)
+            parts.append((plain, Interval(left, start, closed=False)))
         rise = slope - slope[token]
         steeper = rise > 0
         crossings = torch.where(steeper, (intercept[token] - intercept) / rise, torch.inf)
@@ -101,7 +108,8 @@ def _choose_interval(intercept: Tensor, slope: Tensor, omegas: Interval) -> list
         if end > start:
             parts.append((token, Interval(start, end, closed=False)))
         start = end
-        token = _steepest(crossings == end, slope)
+        tied = crossings == end
+        tied[token] = True
 
 
 def _steepest(candidates: Tensor, slope: Tensor) -> int:
