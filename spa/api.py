@@ -70,18 +70,7 @@ def generate(
         raise SpaError("no prompt has an anchor; write <anchor>text</anchor>, give anchors=, or decode at omega=0")
     context = context_length(model.config)
     rule = _stop_rule(stop)
-    requests = [
-        Request(
-            task_id=pair.task_id,
-            original_ids=pair.original_ids,
-            masked_ids=pair.masked_ids,
-            omegas=omegas,
-            stop=rule,
-            max_new_tokens=min(max_new_tokens, _room(pair, context)),
-            hidden=pair.hidden,
-        )
-        for pair in pairs
-    ]
+    requests = [Request.of(pair, omegas, rule, min(max_new_tokens, _room(pair, context))) for pair in pairs]
     eos_ids = _eos_ids(model, tokenizer) if eos_token_ids is None else eos_token_ids
     engine = Engine(model, eos_ids, detokenizer(tokenizer), batch_size)
     texts: dict[str, list[Text]] = {pair.task_id: [] for pair in pairs}
@@ -112,7 +101,9 @@ def _render(
 ) -> list[PromptPair]:
     if chat and not tokenizer.chat_template:
         raise SpaError("the tokenizer has no chat template; set tokenizer.chat_template or leave chat=True out")
-    render = renderer(Template("own", chat, sha="", user=WHOLE_PROMPT), tokenizer, "own", mask, mask_token)
+    render = renderer(
+        Template("own", chat, sha="", user=WHOLE_PROMPT if chat else {}), tokenizer, "own", mask, mask_token
+    )
     pairs = [render.pair(f"prompts[{number}]", text, spans) for number, (text, spans) in enumerate(anchored)]
     for pair in pairs:
         if not pair.original_ids:

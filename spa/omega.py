@@ -69,6 +69,11 @@ def to_json(omegas: OmegaSet) -> Any:
     return list(omegas.values) if isinstance(omegas, Values) else {"lo": omegas.lo, "hi": omegas.hi}
 
 
+def from_json(content: Any) -> OmegaSet:
+    """Read what `to_json` gives."""
+    return parse(Interval(content["lo"], content["hi"]) if isinstance(content, dict) else content)
+
+
 def size(omegas: OmegaSet) -> float:
     """The number of values, or the length of the interval."""
     return len(omegas.values) if isinstance(omegas, Values) else omegas.hi - omegas.lo
@@ -79,15 +84,23 @@ def share(part: OmegaSet, whole: OmegaSet) -> float:
     return size(part) / size(whole)
 
 
+def shares(whole: OmegaSet, parts: Iterable[tuple[float, float]]) -> float:
+    """The sum of the (lo, hi) parts' shares of `whole`: of the parts of many tasks, how many tasks they make up."""
+    return sum(hi - lo if isinstance(whole, Interval) else 1 for lo, hi in parts) / size(whole)
+
+
 def remaining(whole: OmegaSet, done: Iterable[tuple[float, float]]) -> list[OmegaSet]:
-    """What of `whole` the finished (lo, hi) parts leave; parts of an interval are half-open, the last one closed."""
+    """What of `whole` the finished (lo, hi) parts leave; parts of an interval are half-open, the last one closed.
+
+    Parts may overlap each other and reach out of `whole`.
+    """
     if isinstance(whole, Values):
         finished = {lo for lo, hi in done if lo == hi}
         left = tuple(value for value in whole.values if value not in finished)
         return [Values(left)] if left else []
     gaps: list[OmegaSet] = []
     start = whole.lo
-    for lo, hi in sorted(done):
+    for lo, hi in sorted(part for part in done if part[0] < min(part[1], whole.hi)):
         if lo > start:
             gaps.append(Interval(start, lo, closed=False))
         start = max(start, hi)

@@ -1,46 +1,64 @@
 """One cell from a checked config to scored samples on disk."""
 
 import logging
-from dataclasses import asdict
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
-from spa import generation, scoring
+from spa import generation, repetition, scoring, visible
+from spa.cell import Plan, plan
 from spa.config import RunConfig
 from spa.errors import SpaError
-from spa.store import Run
+from spa.store import Run, RunInUseError
 
 log = logging.getLogger(__name__)
 
-TOLLS = ("look_seconds", "retried", "retry_seconds")  # of the scoring that scored last
-
 
 def run_cell(config: RunConfig) -> Run:
-    """Generate what is missing, then score it unless `score=false`. Holds the run's lock throughout."""
-    plan = generation.plan(config)
-    log.info("%s", plan.run.folder)
-    with plan.run.locked():
-        try:
-            generation.generate(plan)
-            if config.score:
-                _score(plan)
-        except SpaError as error:
-            if manifest := plan.run.manifest():
-                plan.run.write_manifest({**manifest, "status": "failed", "error": str(error)})
-            raise
-    return plan.run
+    """Generate what is missing, then score it unless `score=false`.
+
+    Holds the run's lock throughout. A shard holds its own; whichever finds all of the cell's tasks done finishes the
+    cell alone.
+    """
+    planned = plan(config)
+    repetition.check(config.from_manifest, planned.identity)
+    log.info("%s", planned.run.folder)
+    with planned.run.locked(planned.shard), _failure_noted(planned.run):
+        generation.generate(planned)
+        if not planned.shard:
+            _finish(planned)
+    if planned.shard:
+        _finish_if_last(planned)
+    return planned.run
 
 
-def _score(plan: generation.Plan) -> None:
-    report = scoring.score_run(plan.run, plan.benchmark, sandbox=plan.config.sandbox)
-    manifest = plan.run.manifest()
-    earlier = manifest.get("scoring") or {}
-    manifest["scoring"] = {
-        **asdict(report),
-        "scorer_id": scoring.scorer_id(plan.benchmark),
-        "plus": plan.benchmark.plus,
-        "data_md5": plan.benchmark.md5,
-        "sandbox": report.sandbox or earlier.get("sandbox"),
-        "warning": report.warning if report.scored else earlier.get("warning"),
-        **{name: earlier[name] for name in TOLLS if name in earlier and not report.scored},
-        "seconds": round(report.seconds if report.scored else earlier.get("seconds", 0.0), 3),
-    }
-    plan.run.write_manifest(manifest)
+def _finish_if_last(plan: Plan) -> None:
+    left = len(plan.unfinished())
+    if left:
+        log.info("%s: shard %s is done; %d tasks are left to others", plan.run.folder, plan.config.shard, left)
+        return
+    try:
+        with plan.run.locked(), _failure_noted(plan.run):
+            _finish(plan)
+    except RunInUseError as error:
+        log.info("shard %s is done, another finishes the cell: %s", plan.config.shard, error)
+
+
+def _finish(plan: Plan) -> None:
+    """Merge and order the samples, and score them."""
+    order = {problem.task_id: number for number, problem in enumerate(plan.benchmark.problems)}
+    plan.run.settle(lambda sample: (order[sample.task_id], sample.omega_lo))
+    if plan.config.score:
+        scoring.score_and_record(plan.run, plan.benchmark, sandbox=plan.config.sandbox)
+        visible.judge_run(plan.run, plan.benchmark, sandbox=plan.config.sandbox)
+
+
+@contextmanager
+def _failure_noted(run: Run) -> Iterator[None]:
+    """Leave a failure's line in the manifest, where there is one, for who looks at the results."""
+    try:
+        yield
+    except SpaError as error:
+        if run.manifest_path.exists():
+            with suppress(SpaError), run.describing() as manifest:  # the first error says more than that of a full disk
+                manifest |= {"status": "failed", "error": str(error)}
+        raise

@@ -1,11 +1,14 @@
-"""The four records that travel between the modules, and their JSON form. No logic.
+"""The records that travel between the modules, and their JSON form. No logic.
 
 Spans are half-open `(start, end)` character offsets. Token ids are plain integers.
 """
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
+
+import msgspec
 
 Span = tuple[int, int]
 
@@ -18,7 +21,12 @@ class Record:
 
     @classmethod
     def from_json(cls, line: str | bytes) -> Self:
-        """Read one line; unknown fields are ignored, missing ones and anything but an object raise TypeError."""
+        """Read one line; unknown fields are ignored, missing ones and anything but an object raise TypeError.
+
+        msgspec builds no value that the record does not name; json says what is wrong, and reads lone surrogates.
+        """
+        with suppress(ValueError):
+            return msgspec.json.decode(line, type=cls)
         content = json.loads(line)
         if not isinstance(content, dict):
             raise TypeError("not a JSON object")
@@ -76,6 +84,15 @@ class Generation(Record):
 
 
 @dataclass(frozen=True)
+class Part(Record):
+    """Which omegas a Generation's line is of; reads faster than all of it."""
+
+    task_id: str
+    omega_lo: float
+    omega_hi: float
+
+
+@dataclass(frozen=True)
 class Score(Record):
     """The verdict on one distinct solution. A line of scores.jsonl."""
 
@@ -91,3 +108,25 @@ class Score(Record):
     plus_failed_input: int | None = None
     look_seconds: float = 0.0  # of the second look
     retry_seconds: float = 0.0  # of the first try, where the solution timed out and was tried again alone
+
+
+@dataclass(frozen=True)
+class VisibleScore(Record):
+    """How a plain solution does on the tests that its prompt shows. A line of visible.jsonl."""
+
+    task_id: str
+    solution_sha: str
+    n_tests: int  # 0: the prompt shows none, and nothing was run
+    passed: bool  # all of them
+
+
+@dataclass(frozen=True)
+class Measured(Record):
+    """Attention along the texts of one task. A line of attention/<key>/tasks.jsonl.
+
+    Rows are in the columns of shares.csv and approximation.csv, without the task's id.
+    """
+
+    task_id: str
+    shares: list[list[Any]]
+    approximation: list[list[Any]]

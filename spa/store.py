@@ -1,42 +1,47 @@
-"""The one owner of file names in a results folder: append, resume, atomic write.
+"""The one owner of file names in a results folder: append, resume, locks.
 
-    <results_dir>/runs/<key>/{manifest.json, samples.jsonl, scores.jsonl}
-    <results_dir>/{summary.csv, tables/, figures/, report.html}
+    <results_dir>/runs/<key>/{manifest.json, samples.jsonl, scores.jsonl, visible.jsonl}
+    <results_dir>/attention/<key>/{manifest.json, tasks.jsonl, shares.csv, approximation.csv}
+    <results_dir>/{summary.csv, tables/, figures/, claims.md, report.html}
 
-A JSONL line is whole or absent: every append is flushed to the disk, and a torn last line (the process was killed while
-it wrote) is dropped when the file is next opened for appending. Whole files are written aside and renamed.
+Jobs that share a run append to samples.<i>-of-<n>.jsonl, one each. Who reads gets the union of all samples files. Three
+kinds of lock keep them apart, `locking` says of what kind: .lock of who has the run alone, which the others take for an
+instant when they begin; .<i>-of-<n>.lock of a shard's job; .manifest.lock, for as long as it takes to write one.
 """
 
 import hashlib
-import json
-import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from filelock import FileLock, Timeout
-
+from spa import locking, shards
 from spa.errors import SpaError
-from spa.records import Generation, Record, Score
+from spa.files import (
+    append_lines,
+    count_lines,
+    drop_torn_line,
+    entries,
+    one_line_failure,
+    read_lines,
+    read_object,
+    write_atomically,
+    write_object,
+)
+from spa.locking import InUseError, Owner
+from spa.provenance import scrubbed
+from spa.records import Generation, Measured, Record, Score, VisibleScore
+from spa.shards import Shard
 
-R = TypeVar("R", Generation, Score)
+R = TypeVar("R", bound=Record)
+
+MOMENT = 10.0  # seconds that one waits for a lock whose owner keeps it for moments only
+AT_ONCE = 0.5  # likewise where an owner may keep it for hours; more than none, because `Run.owners` holds it to ask
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write beside `path`, flush to the disk, rename. The folder is made where it is missing."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with _one_line_failure(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with aside.open("wb") as file:
-                file.write(content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content)
-                file.flush()
-                os.fsync(file.fileno())
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
+class RunInUseError(SpaError):
+    """Another process works on the run."""
 
 
 def solution_sha(solution: str) -> str:
@@ -66,63 +71,181 @@ class Run:
     def manifest_path(self) -> Path:
         return self.folder / "manifest.json"
 
+    @property
+    def visible_path(self) -> Path:
+        return self.folder / "visible.jsonl"
+
     def manifest(self) -> dict[str, Any]:
         """The run's manifest, or an empty dict where none was written yet."""
-        if not self.manifest_path.exists():
-            return {}
-        try:
-            content: dict[str, Any] = json.loads(self.manifest_path.read_bytes())
-        except ValueError as error:
-            raise SpaError(f"{self.manifest_path} is not JSON ({error}); remove the run folder or restore it") from None
-        return content
+        return read_object(self.manifest_path)
 
     def write_manifest(self, manifest: dict[str, Any]) -> None:
-        write_atomically(self.manifest_path, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
-
-    def samples(self) -> list[Generation]:
-        return list(_read_lines(self.samples_path, Generation.from_json))
-
-    def scores(self) -> list[Score]:
-        return list(_read_lines(self.scores_path, Score.from_json))
-
-    def rewrite_samples(self, samples: Iterable[Generation]) -> None:
-        """Replace the samples file, atomically: used once, to put a finished run into canonical order."""
-        write_atomically(self.samples_path, "".join(sample.to_json() + "\n" for sample in samples))
-
-    def append_samples(self, samples: Iterable[Generation]) -> None:
-        _append_lines(self.samples_path, samples)
-
-    def append_scores(self, scores: Iterable[Score]) -> None:
-        _append_lines(self.scores_path, scores)
+        write_object(self.manifest_path, scrubbed(manifest))
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the run for this process; another process that works on it is a `SpaError`."""
-        lock = FileLock(self.folder / ".lock")
-        with _one_line_failure(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                raise SpaError(
-                    f"{self.folder} is in use by another process; wait for it to end, then run again"
-                ) from None
-        try:
-            for path in (self.samples_path, self.scores_path):
-                _drop_torn_line(path)
-            yield
-        finally:
-            lock.release()
-            self._forget_if_empty()
+    def describing(self) -> Iterator[dict[str, Any]]:
+        """The manifest, to be changed in place; written at the end, with no other process in between."""
+        with self._held(".manifest.lock", MOMENT):
+            manifest = self.manifest()
+            yield manifest
+            self.write_manifest(manifest)
 
-    def _forget_if_empty(self) -> None:
-        """A run that failed before it wrote anything leaves no folder behind."""
-        lock = self.folder / ".lock"
-        if set(self.folder.iterdir()) <= {lock}:
-            lock.unlink(missing_ok=True)
+    def samples(self) -> list[Generation]:
+        return list(self.iter_samples(Generation))
+
+    def iter_samples(self, form: type[R]) -> Iterator[R]:
+        """The samples of all jobs, one in memory at a time, in a record of the fields that are wanted.
+
+        Shards are read first: one that vanishes meanwhile was merged into the file that is read last.
+        """
+        parts = self._shard_paths()
+        if not parts:
+            return read_lines(self.samples_path, form.from_json)
+        lines = (sample for path in [*parts, self.samples_path] for sample in read_lines(path, Generation.from_json))
+        return (form.from_json(sample.to_json()) for sample in shards.union(lines))
+
+    def count_samples(self) -> int:
+        """How many whole lines the samples have, without reading them as JSON."""
+        return sum(count_lines(path) for path in [*self._shard_paths(), self.samples_path])
+
+    def count_scores(self) -> int:
+        return count_lines(self.scores_path)
+
+    def scores(self) -> list[Score]:
+        return list(read_lines(self.scores_path, Score.from_json))
+
+    def settle(self, position: Callable[[Generation], Any]) -> None:
+        """Merge the shards and put the samples in order, so that equal runs give equal files. Needs the run alone."""
+        samples, parts = self.samples(), self._shard_paths()
+        ordered = sorted(samples, key=position)
+        if parts or ordered != samples:
+            write_atomically(self.samples_path, "".join(sample.to_json() + "\n" for sample in ordered))
+        for path in parts:
+            path.unlink()
+        for lock in self.folder.glob(".*-of-*.lock"):
+            lock.unlink()
+
+    def visible(self) -> list[VisibleScore]:
+        return list(read_lines(self.visible_path, VisibleScore.from_json))
+
+    def append_visible(self, scores: Iterable[VisibleScore]) -> None:
+        append_lines(self.visible_path, scores)
+
+    def append_samples(self, samples: Iterable[Generation], shard: Shard | None = None) -> None:
+        append_lines(self.folder / f"samples.{shard}.jsonl" if shard else self.samples_path, samples)
+
+    def append_scores(self, scores: Iterable[Score]) -> None:
+        append_lines(self.scores_path, scores)
+
+    @contextmanager
+    def locked(self, shard: Shard | None = None) -> Iterator[None]:
+        """Hold the run, or one shard of it, for this process; another process that does is a `SpaError` that names it.
+
+        Without a shard this process is alone with the run.
+        """
+        with ExitStack() as stack:
+            if shard:
+                with self._held(".lock", MOMENT):
+                    stack.enter_context(self._held(f".{shard}.lock", AT_ONCE))
+                torn = [self.folder / f"samples.{shard}.jsonl"]
+            else:
+                stack.enter_context(self._held(".lock", AT_ONCE))
+                for lock in sorted(self.folder.glob(".*-of-*.lock")):
+                    stack.enter_context(self._held(lock.name, AT_ONCE))
+                torn = [self.samples_path, self.scores_path, self.visible_path, *self._shard_paths()]
+                with one_line_failure(self.folder):
+                    for aside in self.folder.glob(".*.json*.*"):  # of processes that were killed before they renamed it
+                        aside.unlink()
+            for path in torn:
+                drop_torn_line(path)
+            try:
+                yield
+            finally:
+                self._forget_if_empty(shard)
+
+    def owners(self) -> list[Owner]:
+        """The processes that work on the run now."""
+        locks = [self.folder / ".lock", *sorted(self.folder.glob(".*-of-*.lock"))]
+        return [owner for owner in map(locking.owner, locks) if owner]
+
+    def begun_at(self) -> float:
+        """When a process last took the run, in seconds since the epoch; 0 where none did or the lock is gone."""
+        try:
+            return (self.folder / ".lock").stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
+
+    @contextmanager
+    def _held(self, name: str, patience: float) -> Iterator[None]:
+        with ExitStack() as stack:
+            with one_line_failure(self.folder):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                try:
+                    stack.enter_context(locking.held(self.folder / name, patience))
+                except InUseError as error:
+                    raise RunInUseError(
+                        f"{self.folder} is in use by {error}; wait for it to end, then run again"
+                    ) from None
+            yield
+
+    def _forget_if_empty(self, shard: Shard | None) -> None:
+        """A run that failed before it wrote anything leaves no folder behind. Locks go before they are released."""
+        files = list(self.folder.glob("*"))  # none where another job has just forgotten it
+        if {path.name for path in files} <= {".lock", ".manifest.lock", f".{shard}.lock"}:
             with suppress(OSError):  # a parent that holds something else stays
+                for path in files:
+                    path.unlink()
                 for folder in (self.folder, *self.folder.parents[:2]):
                     folder.rmdir()
+
+    def _shard_paths(self) -> list[Path]:
+        return sorted(self.folder.glob("samples.*-of-*.jsonl"))
+
+
+@dataclass(frozen=True)
+class Attention:
+    """One `attention/<key>/` folder: what was measured along the texts of the run of that key, under its lock."""
+
+    folder: Path
+
+    @property
+    def key(self) -> str:
+        return self.folder.name
+
+    @property
+    def tasks_path(self) -> Path:
+        return self.folder / "tasks.jsonl"
+
+    @property
+    def shares_path(self) -> Path:
+        return self.folder / "shares.csv"
+
+    @property
+    def approximation_path(self) -> Path:
+        return self.folder / "approximation.csv"
+
+    @property
+    def manifest_path(self) -> Path:
+        return self.folder / "manifest.json"
+
+    def manifest(self) -> dict[str, Any]:
+        """The measurement's manifest, or an empty dict where none was written yet."""
+        return read_object(self.manifest_path)
+
+    def resume(self) -> list[Measured]:
+        """The tasks that are there; a torn last line is dropped."""
+        drop_torn_line(self.tasks_path)
+        return list(read_lines(self.tasks_path, Measured.from_json))
+
+    def append(self, measured: Measured) -> None:
+        """Add a task; `write` has made the folder."""
+        append_lines(self.tasks_path, [measured])
+
+    def write(self, shares: str, approximation: str, manifest: dict[str, Any]) -> None:
+        """The tables of all tasks that are there, and last the manifest that says so."""
+        write_atomically(self.shares_path, shares)
+        write_atomically(self.approximation_path, approximation)
+        write_object(self.manifest_path, manifest)
 
 
 @dataclass(frozen=True)
@@ -144,15 +267,36 @@ class Results:
         return self.folder / "figures"
 
     @property
+    def claims_path(self) -> Path:
+        return self.folder / "claims.md"
+
+    @property
     def report_path(self) -> Path:
         return self.folder / "report.html"
+
+    @property
+    def sweep_path(self) -> Path:
+        """What Hydra keeps of the last sweep into this folder."""
+        return self.folder / ".hydra" / "multirun.yaml"
 
     def run(self, key: str) -> Run:
         return Run(self.folder / "runs" / key)
 
     def runs(self) -> list[Run]:
         """Every run folder with a manifest, by key."""
-        return [Run(path.parent) for path in sorted(self.folder.glob("runs/*/manifest.json"))]
+        return [run for run in self.begun() if run.manifest_path.exists()]
+
+    def begun(self) -> list[Run]:
+        """Every run folder, also where no manifest was written yet, by key."""
+        folder = self.folder / "runs"
+        return [Run(Path(entry.path)) for entry in entries(folder) if entry.is_dir()]
+
+    def attention(self, key: str) -> Attention:
+        return Attention(self.folder / "attention" / key)
+
+    def attentions(self) -> list[Attention]:
+        """Every attention folder with a manifest, by key."""
+        return [Attention(path.parent) for path in sorted(self.folder.glob("attention/*/manifest.json"))]
 
 
 def find_results(paths: Iterable[Path]) -> list[Results]:
@@ -164,46 +308,3 @@ def find_results(paths: Iterable[Path]) -> list[Results]:
             raise SpaError(f"{path} holds no results (no runs/ folder there or one level below); give a results_dir")
         found += [Results(folder) for folder in below]
     return list(dict.fromkeys(found))
-
-
-@contextmanager
-def _one_line_failure(path: Path) -> Iterator[None]:
-    """A full disk or a read-only folder is the user's to mend."""
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or error
-        raise SpaError(f"cannot write {path}: {reason}; make room there or take another folder") from error
-
-
-def _read_lines(path: Path, parse: Callable[[bytes], R]) -> Iterator[R]:
-    if not path.exists():
-        return
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.endswith(b"\n"):
-                return  # torn: the writer was killed, or is writing now
-            try:
-                yield parse(line)
-            except (ValueError, TypeError) as error:
-                raise SpaError(
-                    f"{path}:{number} is not a valid line ({error}); remove that line and run again"
-                ) from None
-
-
-def _append_lines(path: Path, records: Iterable[Record]) -> None:
-    content = "".join(record.to_json() + "\n" for record in records).encode("utf-8", "surrogatepass")
-    if content:
-        with _one_line_failure(path), path.open("ab") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-
-
-def _drop_torn_line(path: Path) -> None:
-    if not path.exists():
-        return
-    with _one_line_failure(path), path.open("rb+") as file:
-        content = file.read()
-        if not content.endswith(b"\n"):
-            file.truncate(content.rfind(b"\n") + 1)

@@ -12,7 +12,7 @@ import tiny
 import torch
 from hydra import compose, initialize_config_dir
 
-from spa import generation
+from spa import cell, generation
 from spa.config import CONF, RunConfig, register, resolve
 from spa.decoding.engine import Engine
 from spa.decoding.forward import visible
@@ -184,7 +184,7 @@ def config(model: Path, results: Path, *overrides: str) -> RunConfig:
     register()
     cell = ["model=hf", f"model.path={model}", f"results_dir={results}", "limit=2", "max_new_tokens=12", "score=false"]
     with initialize_config_dir(str(CONF), version_base=None):
-        return resolve(compose("config", [*cell, "mask=attention", *overrides]))
+        return resolve(compose("config", [*cell, "reuse=false", "mask=attention", *overrides]))
 
 
 @pytest.mark.parametrize("omegas", ["omega=[-1,0,5]", "omega=-1..0"])
@@ -194,7 +194,7 @@ def test_a_run_and_its_replay(
 ) -> None:
     path = request.getfixturevalue(f"tiny_{architecture}")
     chat = [] if architecture == "llama" else ["model.kind=base", "template=completion"]
-    plan = generation.plan(config(path, tmp_path, omegas, *chat))
+    plan = cell.plan(config(path, tmp_path, omegas, *chat))
     with plan.run.locked():
         generation.generate(plan)
     samples = plan.run.samples()
@@ -241,7 +241,7 @@ def test_no_mask_token_is_needed(tiny_llama: Path, tmp_path: Path) -> None:
 
 def test_the_models_mask_token_is_no_part_of_the_key(tiny_llama: Path, tmp_path: Path) -> None:
     def key(*overrides: str) -> str:
-        return generation.plan(config(tiny_llama, tmp_path, "omega=0.3", *overrides)).run.key
+        return cell.plan(config(tiny_llama, tmp_path, "omega=0.3", *overrides)).run.key
 
     assert key() == key("model.mask_token='<pad>'")
     assert key() != key("mask=per_token")

@@ -1,12 +1,7 @@
-"""One cell from config to samples, on tiny checkpoints: fields, resume, kill, limits."""
+"""One cell from config to samples, on tiny checkpoints: fields, resume, limits."""
 
 import itertools
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +9,7 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 
-from spa import generation
+from spa import cell, generation, pipeline
 from spa.config import CONF, ProfileConfig, RunConfig, register, resolve
 from spa.decoding.lanes import Decoded
 from spa.decoding.stopping import (
@@ -23,11 +18,13 @@ from spa.decoding.stopping import (
     KeepPiece,
     LineLimit,
     MarkedBlock,
+    StopStrings,
     TopLevelCount,
     TopLevelLine,
 )
 from spa.errors import SpaError
 from spa.omega import Values
+from spa.prompts import load_template
 from spa.records import Generation, Problem, PromptPair
 from spa.store import Results, Run
 
@@ -35,7 +32,7 @@ GRID = "omega=[0,0.3,1]"
 
 
 def config(model: Path, results: Path, *overrides: str) -> RunConfig:
-    """`model=hf` with a tiny checkpoint, a short text and few tasks."""
+    """`model=hf` with a tiny checkpoint, a short text and few tasks, none of them from another test's results."""
     register()
     with initialize_config_dir(str(CONF), version_base=None):
         return resolve(
@@ -48,6 +45,7 @@ def config(model: Path, results: Path, *overrides: str) -> RunConfig:
                     "limit=3",
                     "max_new_tokens=12",
                     "score=false",
+                    "reuse=false",
                     *overrides,
                 ],
             )
@@ -55,10 +53,7 @@ def config(model: Path, results: Path, *overrides: str) -> RunConfig:
 
 
 def run(configuration: RunConfig) -> Run:
-    plan = generation.plan(configuration)
-    with plan.run.locked():
-        generation.generate(plan)
-    return plan.run
+    return pipeline.run_cell(configuration)
 
 
 def texts(run: Run) -> list[Generation]:
@@ -161,70 +156,27 @@ def test_key_changes_with_what_changes_the_text(
     overrides = tuple(override.format(other=other) for override in overrides)
     if str(other) in overrides[0]:
         overrides += ("benchmark=custom",)
-    base = generation.plan(config(tiny_llama, tmp_path, GRID)).run.key
-    assert generation.plan(config(tiny_llama, tmp_path, GRID, *overrides)).run.key != base
+    base = cell.plan(config(tiny_llama, tmp_path, GRID)).run.key
+    assert cell.plan(config(tiny_llama, tmp_path, GRID, *overrides)).run.key != base
 
 
 @pytest.mark.parametrize(
     "override", ["batch_size=2", "limit=7", "task_ids=[HumanEval/3]", "score=true", "sandbox=none"]
 )
 def test_key_ignores_what_does_not(tiny_llama: Path, tmp_path: Path, override: str) -> None:
-    base = generation.plan(config(tiny_llama, tmp_path, GRID)).run.key
-    assert generation.plan(config(tiny_llama, tmp_path / "elsewhere", GRID, override)).run.key == base
+    base = cell.plan(config(tiny_llama, tmp_path, GRID)).run.key
+    assert cell.plan(config(tiny_llama, tmp_path / "elsewhere", GRID, override)).run.key == base
 
 
 def test_plain_runs_share_a_key_over_anchors_masks_and_plus(tiny_llama: Path, tmp_path: Path, datasets: Path) -> None:
-    plain = generation.plan(config(tiny_llama, tmp_path, "omega=0")).run.key
-    assert (
-        generation.plan(config(tiny_llama, tmp_path, "omega=[0]", "anchor=prompt", "mask=collapsed")).run.key == plain
-    )
+    plain = cell.plan(config(tiny_llama, tmp_path, "omega=0")).run.key
+    assert cell.plan(config(tiny_llama, tmp_path, "omega=[0]", "anchor=prompt", "mask=collapsed")).run.key == plain
     path = f"benchmark.path={datasets / 'HumanEvalPlus-v0.1.10.jsonl.gz'}"
     keys = {
-        generation.plan(config(tiny_llama, tmp_path, "omega=0", f"benchmark={name}", path)).run.key
+        cell.plan(config(tiny_llama, tmp_path, "omega=0", f"benchmark={name}", path)).run.key
         for name in ("humaneval", "humaneval_plus")
     }
     assert len(keys) == 1
-
-
-COMMAND = """
-import sys, time
-sys.path.insert(0, {tests!r})
-from pathlib import Path
-from test_generation import config, run
-from spa.decoding.engine import Engine
-advance = Engine._advance
-def slow(self):
-    time.sleep(0.03)
-    return advance(self)
-Engine._advance = slow
-run(config(Path({model!r}), Path({results!r}), {grid!r}, "limit=6", "batch_size=2"))
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("lines", [1, 7])
-def test_a_killed_run_resumes(tiny_llama: Path, tmp_path: Path, lines: int) -> None:
-    undisturbed = run(config(tiny_llama, tmp_path / "undisturbed", GRID, "limit=6"))
-    plan = generation.plan(config(tiny_llama, tmp_path / "killed", GRID, "limit=6"))
-    command = COMMAND.format(
-        tests=str(Path(__file__).parent), model=str(tiny_llama), results=str(tmp_path / "killed"), grid=GRID
-    )
-    process = subprocess.Popen([sys.executable, "-c", command], cwd=CONF.parent, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while len(plan.run.samples()) < lines:
-        assert process.poll() is None, "the run ended before it could be killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    survived = plan.run.samples()
-    with plan.run.samples_path.open("ab") as file:
-        file.write(b'{"task_id": "HumanEval/5", "solu')  # as if killed while it wrote
-    assert lines <= len(survived) < 18
-    resumed = run(config(tiny_llama, tmp_path / "killed", GRID, "limit=6"))
-    assert texts(resumed) == texts(undisturbed)
-    assert {s.to_json() for s in survived} <= {s.to_json() for s in resumed.samples()}
-    assert resumed.manifest()["status"] == "complete"
 
 
 def test_prompt_longer_than_the_context(tmp_path: Path) -> None:
@@ -247,12 +199,12 @@ def test_total_length(tiny_llama: Path, tmp_path: Path) -> None:
 
 def test_anchor_that_fits_no_task(tiny_llama: Path, tmp_path: Path) -> None:
     with pytest.raises(SpaError, match="anchor=tagged fits no task of humaneval"):
-        generation.plan(config(tiny_llama, tmp_path, "anchor=tagged"))
+        cell.plan(config(tiny_llama, tmp_path, "anchor=tagged"))
 
 
 def test_folder_of_another_run_is_refused(tiny_llama: Path, tmp_path: Path) -> None:
     first = run(config(tiny_llama, tmp_path, "omega=0"))
-    plan = generation.plan(config(tiny_llama, tmp_path, "omega=1"))
+    plan = cell.plan(config(tiny_llama, tmp_path, "omega=1"))
     first.folder.rename(plan.run.folder)
     with plan.run.locked(), pytest.raises(SpaError, match=f"holds the run {first.key}"):
         generation.generate(plan)
@@ -341,7 +293,7 @@ def test_a_prompt_that_fills_the_total(tiny_codegen: Path, tmp_path: Path, omega
 
 
 def test_total_length_counts_the_original_prompt(tiny_codegen: Path, tmp_path: Path) -> None:
-    plan = generation.plan(config(tiny_codegen, tmp_path, "max_total_tokens=500", "max_new_tokens=400"))
+    plan = cell.plan(config(tiny_codegen, tmp_path, "max_total_tokens=500", "max_new_tokens=400"))
     pair = PromptPair("t", "", (), (1,) * 490, (1,) * 495, ())
     assert generation.room(plan.config, pair, 2048) == 10
 
@@ -366,6 +318,23 @@ def test_each_switch_chooses_its_stop_rule() -> None:
         assert rule(official, "base", problem) == KeepPiece(FirstOf((counted, limit)))
 
 
+def test_a_template_may_name_its_stop_strings() -> None:
+    strings = ["\n```\n", "\nprint("]
+    for kind in ("chat", "base"):
+        assert generation.stop_rule(ProfileConfig(), kind, HUMANEVAL, strings) == StopStrings(tuple(strings))
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("chat", "x = 1"), ("base", "def f():\n    pass\nx = 1")])
+def test_the_beginning_of_the_answer_is_put_back(kind: str, expected: str, tiny_llama: Path, tmp_path: Path) -> None:
+    """evalplus' prompt opens the code block that the answer is in."""
+    decoded = Decoded("t", Values((0.0,)), [], "x = 1\n```\n", "x = 1", "stop", 0.0, 1)
+    response = load_template("evalplus", kind).response
+    made = config(tiny_llama, tmp_path, f"model.kind={kind}", "profile.bare_code=true")
+    (text,) = generation.to_generations(made, HUMANEVAL, PromptPair("t", "", (), (), (), ()), decoded, response)
+    assert text.solution == expected
+    assert text.completion == "x = 1"
+
+
 def test_each_switch_chooses_its_extraction(tiny_llama: Path, tmp_path: Path) -> None:
     text = "```\nx = 1\n```"
     decoded = Decoded("t", Values((0.0,)), [], text, text, "eos", 0.0, 1)
@@ -383,7 +352,7 @@ def test_each_switch_chooses_its_extraction(tiny_llama: Path, tmp_path: Path) ->
 
 def test_double_quotes_only_moves_the_mask(tiny_llama: Path, tmp_path: Path) -> None:
     plans = [
-        generation.plan(config(tiny_llama, tmp_path, "omega=1", f"profile.double_quotes_only={switch}"))
+        cell.plan(config(tiny_llama, tmp_path, "omega=1", f"profile.double_quotes_only={switch}"))
         for switch in ("false", "true")
     ]
     spans = [plan.spans["HumanEval/69"] for plan in plans]

@@ -1,6 +1,7 @@
 """Omega sets: how they are written, what is refused, what is left of them."""
 
 import itertools
+import json
 
 import pytest
 from hypothesis import given
@@ -56,6 +57,13 @@ def test_remaining_interval() -> None:
     assert omega.remaining(whole, [(0.2, 0.4), (0.6, 1.0)]) == [Interval(0.0, 0.2, False), Interval(0.4, 0.6, False)]
     assert omega.remaining(whole, [(0.0, 0.7)]) == [Interval(0.7, 1.0, True)]
     assert omega.remaining(whole, [(0.0, 0.7), (0.7, 1.0)]) == []
+    overlapping = [(-1.0, 0.2), (0.1, 0.3), (0.5, 0.5), (2.0, 3.0)]
+    assert omega.remaining(whole, overlapping) == [Interval(0.3, 1.0, True)]
+
+
+@pytest.mark.parametrize("omegas", [Values((0.1,)), Values((-1.0, 0.0)), Interval(-0.5, 0.5)])
+def test_json(omegas: omega.OmegaSet) -> None:
+    assert omega.from_json(json.loads(json.dumps(omega.to_json(omegas)))) == omegas
 
 
 @given(st.lists(st.floats(0.01, 0.99), unique=True, max_size=6), st.data())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from spa import generation, models, pipeline
+from spa import cell, models, pipeline
 from spa.config import CONF, RunConfig, register, resolve
 from spa.decoding.engine import Engine
 from spa.decoding.lanes import Decoded, Request
@@ -44,9 +44,9 @@ def test_replay_reproduces_what_is_stored(stored: Results) -> None:
 def test_a_changed_token_is_noticed(stored: Results) -> None:
     (run,) = stored.runs()
     sample = run.samples()[0]
-    cell = config(stored.folder)
-    checkpoint = models.identify(cell.model)
-    loaded = models.load(checkpoint, cell.model, models.load_tokenizer(checkpoint), "float32", "none")
+    settings = config(stored.folder)
+    checkpoint = models.identify(settings.model)
+    loaded = models.load(checkpoint, settings.model, models.load_tokenizer(checkpoint), "float32", "none")
     forged = replace(sample, completion_ids=[*sample.completion_ids[:5], 17, *sample.completion_ids[6:]])
     assert compare(loaded, sample, run.key, ()).agrees
     assert not compare(loaded, forged, run.key, ()).agrees
@@ -80,10 +80,10 @@ class Bench:
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    plan = generation.plan(config(tmp_path_factory.mktemp("bench"), "limit=6", "omega=0.3", "dtype=float32"))
+    plan = cell.plan(config(tmp_path_factory.mktemp("bench"), "limit=6", "omega=0.3", "dtype=float32"))
     tokenizer = models.load_tokenizer(plan.checkpoint)
     loaded = models.load(plan.checkpoint, plan.config.model, tokenizer, "float32", "none")
-    return Bench(loaded, generation.render_all(plan, tokenizer, plan.problems))
+    return Bench(loaded, cell.render_all(plan, tokenizer, plan.problems))
 
 
 def test_batches_agree_in_float32(bench: Bench) -> None:

@@ -6,8 +6,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic import generation, score
 
+from spa import store
 from spa.errors import SpaError
-from spa.records import Generation
-from spa.store import Results, Run, find_results, solution_sha, write_atomically
+from spa.files import write_atomically
+from spa.records import Generation, Measured, Record
+from spa.shards import Shard
+from spa.store import Results, Run, RunInUseError, find_results, solution_sha
 
 WEIRD = ["", "é中🙂", "\u2028\u2029\x85", "\0\x1f", "\ud800", "a\udfffb", '"\\\n\r\t', "\ufeff"]
 ANY_TEXT = st.text(st.characters())  # surrogates included
@@ -63,7 +67,7 @@ def test_round_trip(run: Run, text: str) -> None:
     assert (second.omega_lo, second.omega_hi) == (1 / 3, 0.5)
     assert (verdict.reason, verdict.plus_status, verdict.solution_sha) == (text, None, solution_sha(first.solution))
     assert lines([first, second]) == lines(written)
-    run.rewrite_samples([second, first])
+    run.settle(lambda sample: -sample.omega_lo)
     assert lines(run.samples()) == lines(reversed(written))
 
 
@@ -84,6 +88,16 @@ def test_nothing_appended_writes_nothing(run: Run) -> None:
 def test_unknown_fields_are_ignored() -> None:
     line = json.dumps(json.loads(sample().to_json()) | {"from_a_later_version": 1})
     assert Generation.from_json(line).to_json() == sample().to_json()
+
+
+def test_a_reader_names_the_fields_that_it_wants(run: Run) -> None:
+    @dataclass(frozen=True)
+    class Solution(Record):
+        omega_hi: float
+        solution: str
+
+    run.append_samples([sample(text, 0.1, 0.2) for text in WEIRD])
+    assert list(run.iter_samples(Solution)) == [Solution(0.2, text) for text in WEIRD]
 
 
 def test_a_torn_last_line_is_dropped_wherever_it_was_torn(run: Run) -> None:
@@ -154,6 +168,15 @@ def test_a_failed_write_leaves_the_old_file(
     assert [entry.name for entry in tmp_path.iterdir()] == ["summary.csv"]
 
 
+def test_what_a_killed_process_left_aside_is_removed(run: Run) -> None:
+    run.write_manifest({})
+    run.append_samples([sample()])
+    for name in (".manifest.json.123", ".samples.jsonl.123"):
+        (run.folder / name).write_text('{"half')
+    with run.locked():
+        assert {path.name for path in run.folder.iterdir()} == {"manifest.json", "samples.jsonl", ".lock"}
+
+
 def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*args: Any) -> None:
         raise KeyboardInterrupt
@@ -170,6 +193,58 @@ def test_a_full_disk_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(os, "fsync", fail_with(errno.ENOSPC))
     with pytest.raises(SpaError, match=r"cannot write .*samples.jsonl: No space left on device"):
         run.append_samples([sample()])
+
+
+WRITE = """
+import resource, sys
+from pathlib import Path
+from synthetic import generation
+from spa.errors import SpaError
+from spa.store import Run
+run, limit = Run(Path(sys.argv[1])), int(sys.argv[2])
+try:
+    with run.locked():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        while True:
+            run.append_samples([generation("T/1", "x" * 100, 0.0, 0.0)])
+except SpaError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("limit", [1500, 2500])
+def test_no_room_in_the_middle_of_a_line(run: Run, limit: int) -> None:
+    """The kernel refuses to let a file grow, as on a full disk: the whole lines stay, and one error is shown."""
+    done = subprocess.run(
+        [sys.executable, "-c", WRITE, run.folder, str(limit)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == ""
+    assert done.stdout.startswith(f"cannot write {run.samples_path}: File too large; make room there")
+    assert run.samples_path.stat().st_size == limit, "torn"
+    whole = len(run.samples())
+    assert whole == limit // (len(generation("T/1", "x" * 100, 0.0, 0.0).to_json()) + 1) > 0
+    with run.locked():
+        run.append_samples([sample("there is room again")])
+    assert len(run.samples()) == whole + 1
+
+
+@pytest.mark.parametrize("command", [["bwrap", "--ro-bind", "/", "/", "--dev", "/dev"]])
+def test_a_read_only_file_system_is_one_line(run: Run, command: list[str]) -> None:
+    run.append_samples([sample()])
+    done = subprocess.run(
+        [*command, sys.executable, "-c", HOLD, str(run.folder)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.endswith(f"cannot write {run.folder}: Read-only file system; make room there or take another folder")
+    assert len(run.samples()) == 1
 
 
 @pytest.mark.parametrize(
@@ -199,38 +274,141 @@ def test_errors_of_the_work_pass_through_the_lock(run: Run) -> None:
         pass
 
 
-# The lock
+# Locks
 
 HOLD = """
 import sys, time
 from pathlib import Path
+from spa.shards import parse
 from spa.store import Run
-with Run(Path(sys.argv[1])).locked():
+with Run(Path(sys.argv[1])).locked(parse(sys.argv[2]) if sys.argv[2:] else None):
     print("locked", flush=True)
     time.sleep(60)
 """
 
 
-def test_one_process_at_a_time(run: Run) -> None:
-    with subprocess.Popen([sys.executable, "-c", HOLD, run.folder], stdout=subprocess.PIPE, text=True) as holder:
+@contextmanager
+def held_elsewhere(run: Run, *shard: str) -> Iterator[int]:
+    """Another process holds the run, or a shard of it, until it is killed; its id."""
+    command = [sys.executable, "-c", HOLD, run.folder, *shard]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
         try:
             assert holder.stdout.readline() == "locked\n"
-            with pytest.raises(SpaError, match="runs/abc is in use by another process; wait"), run.locked():
-                pytest.fail("two processes hold the run")
+            yield holder.pid
         finally:
             holder.send_signal(signal.SIGKILL)
+
+
+def test_one_process_at_a_time(run: Run) -> None:
+    with held_elsewhere(run) as pid:
+        assert [owner.pid for owner in run.owners()] == [pid]
+        message = rf"runs/abc is in use by process {pid} on \S+, for \d+ s now; wait for it to end, then run again"
+        with pytest.raises(RunInUseError, match=message), run.locked():
+            pytest.fail("two processes hold the run")
+    assert run.owners() == []
     with run.locked():  # a killed process holds nothing
         run.append_samples([sample()])
     assert len(run.samples()) == 1
 
 
-def test_a_second_process_is_refused(run: Run) -> None:
+def test_shards_are_held_side_by_side_and_not_beside_the_whole(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "MOMENT", 0.1)
+    with held_elsewhere(run, "1/2") as pid:
+        with run.locked(Shard(2, 2)), run.locked(Shard(1, 3)):
+            assert {owner.pid for owner in run.owners()} == {pid, os.getpid()}
+        for shard in (None, Shard(1, 2)):
+            with pytest.raises(RunInUseError, match=f"process {pid} "), run.locked(shard):
+                pytest.fail("a shard is held twice")
+    with held_elsewhere(run) as pid, pytest.raises(RunInUseError, match=f"process {pid} "), run.locked(Shard(1, 2)):
+        pytest.fail("a shard is held beside the whole")
+
+
+def test_a_failure_before_anything_was_written_leaves_nothing(tmp_path: Path) -> None:
+    for shard in (None, Shard(1, 2)):
+        with pytest.raises(KeyError), Results(tmp_path / "made").run("abc").locked(shard):
+            raise KeyError
+        assert not (tmp_path / "made").exists()
+
+
+def test_a_failing_shard_takes_no_other_with_it(tmp_path: Path) -> None:
+    run = Results(tmp_path / "made").run("abc")
+    with run.locked(Shard(1, 2)):
+        with pytest.raises(KeyError), run.locked(Shard(2, 2)):
+            raise KeyError
+        run.append_samples([sample()], Shard(1, 2))
+    assert len(run.samples()) == 1
+
+
+# Shards
+
+
+def test_shards_are_read_together_and_merged(run: Run) -> None:
+    run.append_samples([sample("a")])
+    run.append_samples([sample("c", 0.2, 0.2), sample("a again")], Shard(1, 2))
+    run.append_samples([sample("b", 0.1, 0.1)], Shard(2, 2))
+    with run.locked(Shard(2, 2)):
+        assert sorted(found.solution[0] for found in run.samples()) == ["a", "b", "c"]
     with run.locked():
-        second = subprocess.run([sys.executable, "-c", HOLD, run.folder], capture_output=True, text=True, check=False)
-    assert second.returncode != 0
-    assert second.stdout == ""
-    assert second.stderr.strip().splitlines()[-1].endswith("wait for it to end, then run again")
+        run.settle(lambda found: found.omega_lo)
+    assert [found.solution[0] for found in run.samples()] == ["a", "b", "c"]
+    assert {path.name for path in run.folder.iterdir()} == {"samples.jsonl", ".lock"}
+
+
+def test_a_merge_that_was_interrupted_doubles_nothing(run: Run) -> None:
+    """The merged file is there, and a shard is not yet gone."""
+    lines = [sample("a"), sample("b", 0.1, 0.1)]
+    run.append_samples(lines)
+    run.append_samples(lines[1:], Shard(2, 2))
+    assert len(run.samples()) == 2
+    with run.locked():
+        run.settle(lambda found: found.omega_lo)
+    assert [found.solution for found in run.samples()] == ["a", "b"]
+    assert len(run.samples_path.read_text().splitlines()) == 2
+
+
+def test_a_shard_that_is_merged_while_it_is_read(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run.append_samples([sample("a")], Shard(1, 1))
+    listed = run._shard_paths()
+    with run.locked():
+        run.settle(lambda found: found.omega_lo)
+    monkeypatch.setattr(Run, "_shard_paths", lambda _: listed)
+    assert [found.solution for found in run.samples()] == ["a"]
+
+
+def test_the_torn_line_of_each_shard_is_dropped(run: Run) -> None:
+    for number in (1, 2):
+        run.append_samples([sample(str(number), number, number)], Shard(number, 2))
+        with (run.folder / f"samples.{number}-of-2.jsonl").open("ab") as file:
+            file.write(b'{"task')
+    with run.locked(Shard(1, 2)):
+        run.append_samples([sample("more", 3, 3)], Shard(1, 2))
+    assert sorted(found.solution for found in run.samples()) == ["1", "2", "more"]
+    with run.locked():
+        assert (run.folder / "samples.2-of-2.jsonl").read_bytes().endswith(b"\n")
+
+
+# The manifest
+
+
+def test_describing_changes_the_manifest_alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run.write_manifest({"a": 1})
+    monkeypatch.setattr(store, "MOMENT", 0.0)
+    with run.describing() as manifest:
+        manifest["b"] = 2
+        with pytest.raises(RunInUseError), run.describing():
+            pytest.fail("two processes write the manifest")
+    assert run.manifest() == {"a": 1, "b": 2}
+    with pytest.raises(KeyError), run.describing() as manifest:
+        raise KeyError(manifest.pop("a"))
+    assert run.manifest() == {"a": 1, "b": 2}
+
+
+def test_manifests_hold_no_secret(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "my-private-token")
+    run.write_manifest({"command": "run.py x=my-private-token", "config": {"path": ["a/my-private-token/b"]}})
+    assert "my-private-token" not in run.manifest_path.read_text()
+    assert run.manifest() == {"command": "run.py x=***", "config": {"path": ["a/***/b"]}}
 
 
 # Folders
@@ -256,3 +434,20 @@ def test_runs_are_those_with_a_manifest(tmp_path: Path) -> None:
     (tmp_path / "runs" / "c").mkdir()
     assert [run.key for run in results.runs()] == ["a", "b"]
     assert Results(tmp_path / "nowhere").runs() == []
+
+
+def test_a_measurement_lists_and_resumes(tmp_path: Path) -> None:
+    place = Results(tmp_path).attention("k")
+    assert place.manifest() == {}
+    assert Results(tmp_path).attentions() == []
+    place.write("a\n", "b\n", {"status": "running"})
+    whole = Measured("T/0", [["plain", 0.5]], [[0, True]])
+    place.append(whole)
+    with place.tasks_path.open("a") as file:
+        file.write('{"task_id": "T/1"')
+    assert place.resume() == [whole]
+    place.append(whole)
+    assert place.resume() == [whole, whole]
+    assert [found.key for found in Results(tmp_path).attentions()] == ["k"]
+    assert (place.shares_path.read_text(), place.approximation_path.read_text()) == ("a\n", "b\n")
+    assert place.manifest() == {"status": "running"}

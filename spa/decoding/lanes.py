@@ -11,6 +11,7 @@ from spa.decoding.cache import SavedRow
 from spa.decoding.formula import Choice
 from spa.decoding.stopping import StopRule, TextStream
 from spa.omega import PLAIN, OmegaSet
+from spa.records import PromptPair
 
 NOTHING_HIDDEN = torch.zeros(0, dtype=torch.bool)
 
@@ -26,6 +27,11 @@ class Request:
     stop: StopRule
     max_new_tokens: int
     hidden: Sequence[int] = ()  # positions of masked_ids that the masked branch never attends to (mask=attention)
+
+    @classmethod
+    def of(cls, pair: PromptPair, omegas: OmegaSet, stop: StopRule, max_new_tokens: int) -> "Request":
+        """The request for a rendered prompt."""
+        return cls(pair.task_id, pair.original_ids, pair.masked_ids, omegas, stop, max_new_tokens, pair.hidden)
 
     @cached_property
     def is_anchored(self) -> bool:
