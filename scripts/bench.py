@@ -15,7 +15,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds, of which the median (default 5)")
     parser.add_argument("--threads", type=int, default=usable_cores(), help="CPU threads (default: all usable)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--shape", choices=("1.3b", "6.7b", "33b"), help="random weights of this shape instead")
+    parser.add_argument("--shape", metavar="MODEL", help="random weights of this Llama's shape instead")
     parser.add_argument(
         "--dtype", choices=("float32", "bfloat16", "float16"), help="default: float32, on cuda bfloat16"
     )
@@ -24,7 +24,7 @@ def main() -> None:
     arguments = parser.parse_args()
     from spa import bench
     from spa.bench_worker import Setting
-    from spa.store import write_atomically
+    from spa.files import write_atomically
 
     dtype = arguments.dtype or {"cpu": "float32", "cuda": "bfloat16"}[arguments.device]
     setting = Setting(arguments.tasks, arguments.device, arguments.shape, dtype, arguments.threads)

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from spa.application import launch
+from spa.application import launch, swept
 from spa.config import RunConfig
 
 finished: set[Path] = set()
@@ -18,11 +18,12 @@ def cell(config: RunConfig) -> None:
 
 def main() -> int:
     code = launch(cell)
-    if finished:
+    if finished or swept:
         from spa import report
         from spa.store import Results
 
-        print(report.build([Results(folder) for folder in sorted(finished)]).closing())
+        if there := [results for folder in sorted(finished | swept) if (results := Results(folder)).runs()]:
+            print(report.build(there).closing())
     return code
 
 

@@ -30,13 +30,6 @@ GRID = [round(0.05 * step, 2) for step in range(11)]
 INTERVAL = "0..0.5"
 MAX_NEW_TOKENS = 400
 
-# hidden size, intermediate size, layers, heads, key-value heads of DeepSeek-Coder's checkpoints (their config.json)
-SHAPES = {
-    "1.3b": (2048, 5504, 24, 16, 16),
-    "6.7b": (4096, 11008, 32, 32, 32),
-    "33b": (7168, 19200, 62, 56, 8),
-}
-
 
 @dataclass(frozen=True)
 class Setting:
@@ -44,7 +37,7 @@ class Setting:
 
     tasks: int
     device: str
-    shape: str | None  # None: the embedded model; else random weights of that shape
+    shape: str | None  # None: the embedded model; else random weights of the shape of conf/model/<shape>.yaml
     dtype: str
     threads: int
     folder: str = ""  # the embedded model, unpacked from its GGUF once
@@ -93,14 +86,14 @@ def _load(setting: Setting, own_kernels: bool) -> models.LoadedModel:
     tokenizer = models.load_tokenizer(checkpoint)
     if setting.shape is None:
         return models.load(checkpoint, config, tokenizer, setting.dtype, "none", own_kernels)
-    hidden, intermediate, layers, heads, key_value_heads = SHAPES[setting.shape]
+    size = load_model_config(setting.shape).shape
     shape = LlamaConfig(  # type: ignore[call-arg]
         vocab_size=len(tokenizer),  # the prompts are SmolLM2's; DeepSeek-Coder's vocabulary has 32,256 tokens
-        hidden_size=hidden,
-        intermediate_size=intermediate,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        num_key_value_heads=key_value_heads,
+        hidden_size=size.hidden,
+        intermediate_size=size.intermediate,
+        num_hidden_layers=size.layers,
+        num_attention_heads=size.heads,
+        num_key_value_heads=size.key_value_heads,
         max_position_embeddings=16384,
         attn_implementation="sdpa",
     )

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from spa import omega
+from spa import omega, shards
 from spa.errors import SpaError
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
@@ -28,7 +28,21 @@ KINDS = ("chat", "base")
 FAMILIES = ("humaneval", "mbpp")
 COUNTS = ("max_new_tokens", "max_total_tokens", "max_lanes_per_task", "max_lane_steps", "limit")
 MASKS = ("per_token", "collapsed", "attention")
-SANDBOXES = ("auto", "bubblewrap", "none")
+SANDBOXES = ("auto", "bubblewrap", "apptainer:IMAGE", "none")
+
+
+@dataclass
+class ShapeConfig:
+    """A model's size, in the words of its checkpoint's config.json: what `pricing` counts and a stand-in imitates."""
+
+    architecture: str | None = None  # "llama" or "codegen"; None: the size is not known
+    layers: int = 0
+    hidden: int = 0
+    intermediate: int = 0
+    heads: int = 0
+    key_value_heads: int = 0
+    vocabulary: int = 0
+    tied: bool = False  # the output layer is the embedding's
 
 
 @dataclass
@@ -50,8 +64,7 @@ class ModelConfig:
     quantization: str = "none"
     device_map: str | None = None  # "auto" spreads the layers over several GPUs
     max_new_tokens: int = 1024
-    memory_gib: float | None = None  # weights and cache at batch 1, with the quantization above
-    gpus: int = 1  # GPUs of 80 GiB that a job asks for
+    shape: ShapeConfig = field(default_factory=ShapeConfig)
 
 
 @dataclass
@@ -77,6 +90,17 @@ class AnchorConfig:
 class MaskConfig:
     name: str = MISSING
     token: str | None = None  # overrides the model's mask token
+
+
+@dataclass
+class DeviceConfig:
+    """What runs are priced on, and how much memory a GPU has; it decides no text."""
+
+    name: str = MISSING  # as torch names a GPU; "cpu"
+    memory_gib: float = MISSING
+    bandwidth: float = MISSING  # bytes per second
+    operations: float = MISSING  # per second, in 16 bits on a GPU and in 32 on a CPU
+    seconds_per_layer: float = MISSING  # to start one layer's kernels
 
 
 @dataclass
@@ -110,6 +134,7 @@ class RunConfig:
     anchor: AnchorConfig = field(default_factory=AnchorConfig)
     mask: MaskConfig = field(default_factory=MaskConfig)
     profile: ProfileConfig = field(default_factory=ProfileConfig)
+    device: DeviceConfig = field(default_factory=DeviceConfig)
     experiment: str = "adhoc"
     omega: Any = 0.0  # 0.2, [0, 0.1, 0.2] or 0..0.5
     template: str = "auto"  # "auto": the model's
@@ -123,9 +148,14 @@ class RunConfig:
     dtype: str = "auto"  # "auto": the model's
     quantization: str = "auto"  # "auto": the model's
     strict: bool = False  # one row per forward pass: exact with int8, slow
+    seed: int = 0  # of python, numpy and torch; greedy decoding draws nothing, so it decides no text
+    shard: str | None = None  # i/n: this job does every n-th task, beginning with the i-th, and the last one merges
+    reuse: bool = True  # copy texts that runs in this results folder or one beside it hold already
     score: bool = True
     sandbox: str = "auto"
+    standin: bool = False  # a tiny random model of the same architecture in the place of the checkpoint
     results_dir: str = MISSING
+    from_manifest: str | None = None  # a manifest.json: run that cell again
 
 
 Group = TypeVar("Group", BenchmarkConfig, ModelConfig)
@@ -156,7 +186,7 @@ def resolve(config: DictConfig) -> RunConfig:
             raise SpaError(
                 "profile.stop_at_bos adds to model.eos_token_ids, which is empty; name the model's EOS there"
             )
-        run.model.eos_token_ids = [*run.model.eos_token_ids, run.model.bos_token_id]
+        run.model.eos_token_ids = [*dict.fromkeys([*run.model.eos_token_ids, run.model.bos_token_id])]
     _check_choice("model.kind", run.model.kind, KINDS)
     _check_choice("benchmark.family", run.benchmark.family, FAMILIES)
     _check_choice("mask", run.mask.name, MASKS)
@@ -166,7 +196,8 @@ def resolve(config: DictConfig) -> RunConfig:
         )
     _check_choice("dtype", run.dtype, DTYPES)
     _check_choice("quantization", run.quantization, QUANTIZATIONS)
-    _check_choice("sandbox", run.sandbox, SANDBOXES)
+    if not run.sandbox.startswith("apptainer:"):
+        _check_choice("sandbox", run.sandbox, SANDBOXES)
     _check_choice("template", run.template, [path.stem for path in sorted((CONF / "templates").glob("*.yaml"))])
     for name in COUNTS:
         value = getattr(run, name)
@@ -178,17 +209,20 @@ def resolve(config: DictConfig) -> RunConfig:
         value = getattr(run.profile, name)
         if value is not None and value < 1:
             raise SpaError(f"profile.{name}={value} must be at least 1")
+    if not 0 <= run.seed < 2**32:
+        raise SpaError(f"seed={run.seed} must be between 0 and {2**32 - 1}")
     if run.quantization == "int8" and run.dtype not in ("auto", "float16"):
         raise SpaError(f"quantization=int8 computes in float16, not dtype={run.dtype}; drop dtype or quantization")
     if run.quantization != "none" and (run.model.gguf_file or run.model.path.endswith(".gguf")):
         raise SpaError(f"quantization={run.quantization} does not apply to a GGUF file; drop quantization")
     omega.parse(run.omega)
+    shards.parse(run.shard)
     return run
 
 
 def generation_key(identity: dict[str, Any]) -> str:
     """The short name of everything that determines a run's texts. identity: JSON-serialisable."""
-    content = json.dumps({**identity, "method_version": METHOD_VERSION}, sort_keys=True)
+    content = json.dumps(identity, sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 

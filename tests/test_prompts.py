@@ -1,9 +1,12 @@
 """Golden prompts, and what must hold of every prompt pair on real and made-up problems."""
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import evalplus.codegen
 import pytest
 import tiny
 from hypothesis import given
@@ -102,6 +105,32 @@ def test_template_files_name_their_origin() -> None:
         assert "deepseek-ai" in template.origin
         assert template.user["humaneval"] == INSTRUCTION + "```python\n{problem}\n```"
         assert len(template.sha) == 64
+
+
+@pytest.mark.parametrize("family", ["humaneval", "mbpp"])
+def test_evalplus_prompts_are_its_own(family: str) -> None:
+    """Against its code, on a tokenizer with a chat template and on one without."""
+    from evalplus.provider.utility import make_raw_chat_prompt
+
+    source = Path(evalplus.codegen.__file__).read_text()
+    instruction, response = (re.search(rf'{name}_prefix = "(.+)"', source)[1] for name in ("instruction", "response"))
+    text = "\n\n" + ADD_ONE + "  "
+    for tokenizer, kind in ((tiny.tokenizer(chat=True), "chat"), (tiny.tokenizer(), "base")):
+        given = text.strip() + "\n"  # as its codegen() hands the problem on
+        expected = make_raw_chat_prompt(given, instruction, response, tokenizer)
+        template = load_template("evalplus", kind)
+        assert (
+            renderer(template, tokenizer, family, "per_token", "<unk>")(problem(text, family), ()).prompt_text
+            == expected
+        )
+
+
+def test_evalplus_stop_strings_are_its_own() -> None:
+    from evalplus.provider.utility import EOS, extra_eos_for_direct_completion
+
+    for family in ("humaneval", "mbpp"):
+        assert set(load_template("evalplus").stop[family]) == {*EOS, "\n```\n"}
+        assert set(load_template("evalplus", "base").stop[family]) == {*EOS, *extra_eos_for_direct_completion(family)}
 
 
 # One BOS

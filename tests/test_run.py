@@ -1,14 +1,19 @@
 """The command: every bad input gives one line and exit code 2, and nothing is written."""
 
+import os
 import runpy
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pandas
 import pytest
 
+from spa import models
 from spa.config import CONF
+from spa.locking import held
 from spa.store import Results
 
 Command = Callable[..., int]
@@ -62,6 +67,9 @@ def command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
         (["benchmark.path=/nowhere.jsonl"], "/nowhere.jsonl"),
         (["model=hf", "model.path=/nowhere"], "/nowhere"),
         (["limit=[1"], "limit=[1"),
+        (["shard=5/4"], "shard=5/4 is not one of several"),
+        (["seed=-1"], "seed=-1 must be between 0 and"),
+        (["from_manifest=/nowhere.json"], "from_manifest=/nowhere.json cannot be read"),
     ],
 )
 def test_bad_input(
@@ -96,6 +104,40 @@ def test_mask_token_that_the_tokenizer_lacks(
     assert not (tmp_path / "made").exists()
 
 
+def test_a_manifest_is_run_again(
+    command: Command, tiny_llama: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    overrides = ["model=hf", f"model.path={tiny_llama}", "limit=1", "max_new_tokens=4", "score=false", "omega=0..1"]
+    assert command(*overrides, "results_dir=made") == 0
+    (made,) = Results(tmp_path / "made").runs()
+    assert command(f"from_manifest={made.manifest_path}", "results_dir=again") == 0
+    (again,) = Results(tmp_path / "again").runs()
+    assert again.key == made.key
+    assert [s.completion_ids for s in again.samples()] == [s.completion_ids for s in made.samples()]
+    capfd.readouterr()
+    for change, message in (
+        ("max_new_tokens=5", "max_new_tokens was 4 and is 5"),
+        ("mask=collapsed", "mask=collapsed does not go"),
+    ):
+        assert command(f"from_manifest={made.manifest_path}", "results_dir=other", change) == 2
+        (line,) = capfd.readouterr().err.strip().split("\n")
+        assert message in line
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_second_process_leaves_with_the_owners_name(
+    command: Command, tiny_llama: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    overrides = ["model=hf", f"model.path={tiny_llama}", "limit=1", "max_new_tokens=4", "score=false"]
+    assert command(*overrides, "results_dir=made") == 0
+    (run,) = Results(tmp_path / "made").runs()
+    with held(run.folder / ".lock", 0):
+        capfd.readouterr()
+        assert command(*overrides, "results_dir=made") == 2
+    line = capfd.readouterr().err.strip().split("\n")[-1]
+    assert f"is in use by process {os.getpid()} on " in line
+
+
 @pytest.mark.slow
 def test_a_cell_from_command_to_report(
     command: Command, tiny_llama: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
@@ -123,6 +165,32 @@ def test_a_bad_cell_of_a_sweep_stops_no_other(
     assert "anchor=tagged fits no task" in streams.err
     (run,) = Results(tmp_path / "made").runs()
     assert run.manifest()["anchor"] == "description"
+
+
+@pytest.mark.slow
+def test_the_papers_main_table_on_standins(
+    command: Command, datasets: Path, expected_outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One command, from ten cells to tables and figures; each model is loaded once, and only one is held."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(expected_outputs))
+    monkeypatch.setenv("HUMANEVAL_OVERRIDE_PATH", str(datasets / "HumanEvalPlus-v0.1.10.jsonl.gz"))
+    monkeypatch.setenv("MBPP_OVERRIDE_PATH", str(datasets / "MbppPlus-v0.2.0.jsonl.gz"))
+    loaded: list[str] = []
+    load = models.load
+
+    def counted(*arguments: Any) -> models.LoadedModel:
+        loaded.append(arguments[1].name)
+        return load(*arguments)
+
+    monkeypatch.setattr(models, "load", counted)
+    assert command("experiment=paper_main", "standin=tiny", "limit=1", "max_new_tokens=8", "results_dir=made") == 0
+    assert len(loaded) == len(set(loaded)) == 5
+    assert len(Results(tmp_path / "made").runs()) == 10
+    table = pandas.read_csv(tmp_path / "made" / "summary.csv")
+    assert len(table.groupby(["model", "benchmark"])) == 20
+    assert table.baseline_pass_at_1.notna().all()
+    assert (tmp_path / "made" / "report.html").stat().st_size > 0
+    assert len(list((tmp_path / "made" / "figures").glob("*.png"))) >= 5
 
 
 def test_help_loads_neither_torch_nor_transformers() -> None:
