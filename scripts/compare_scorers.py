@@ -22,7 +22,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     from spa import benchmarks, scorers
     from spa.config import load_benchmark_config
-    from spa.store import write_atomically
+    from spa.files import write_atomically
 
     benchmark = benchmarks.load(load_benchmark_config(options.benchmark))
     requests = scorers.read(options.samples, benchmark)

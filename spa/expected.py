@@ -19,14 +19,14 @@ from filelock import FileLock
 from spa import sandbox
 from spa.benchmarks import Benchmark
 from spa.errors import SpaError
+from spa.files import write_atomically
 from spa.records import Problem
-from spa.store import write_atomically
 from spa.workers import Lost, Service, exchange
 
 logger = logging.getLogger(__name__)
 
 SECONDS = 600.0  # for a canonical solution; the slowest (Mbpp/599) takes 18 on a quiet machine
-FORMAT = 2  # raised when what scoring_worker.expect writes changes
+FORMAT = 3  # raised when what scoring_worker.expect writes changes
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Files:
 
 
 def folder() -> Path:
-    """Where the files of all tasks lie."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spa" / "expected"
+    """Where the files of all tasks lie: by a path without symlinks, which may be gone in a sandbox."""
+    return (Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spa" / "expected").resolve()
 
 
 def tests(problems: Sequence[Problem], benchmark: Benchmark, mode: str, workers: int) -> dict[str, Files]:

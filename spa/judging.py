@@ -27,10 +27,11 @@ from spa.workers import Ask, Job, Lost, Service
 
 logger = logging.getLogger(__name__)
 
-# evalplus' defaults. Seconds for one input: the larger of the minimum and the factor times the canonical solution's.
-LIMITS = {"min_time_limit": 1.0, "gt_time_limit_factor": 4.0}
-# evalplus gives a solution 60 seconds for the base tests and 60 for the plus tests, and some to end.
-CHECK_SECONDS = 180.0
+# evalplus' defaults. Seconds for one input: the larger of the minimum and the factor times the canonical solution's;
+# for all base tests or all plus tests, evalplus allows the sum of these, at most 60, and some to end. These are seconds
+# of `spa.clock`, in which waiting for a core does not count; on the wall clock all tests have `wall_factor` times that.
+LIMITS = {"min_time_limit": 1.0, "gt_time_limit_factor": 4.0, "wall_factor": 4.0}
+CHECK_SECONDS = 600.0  # for base and plus tests together: more than they can take
 LOOK_SECONDS = 60.0  # beside a multiple of what the check took: outputs can be large (Mbpp/255: 8 s, then 35 s)
 LOOKS = 2  # at a solution whose outputs in the first of them are not right
 MEMORY_BYTES = 12 * 2**30  # of addresses: evalplus' 4 GiB for the solution, the rest to write large outputs down
@@ -70,15 +71,20 @@ def court(mode: str, hidden: Iterable[Path]) -> Court:
         Service(sandbox.enclosed(expected.worker(role), mode, readonly=[expected.folder()], hidden=hidden))
         for role in ("check", "compare")
     )
-    script = Path(__file__).resolve().with_name("look_worker.py")
+    return Court(check, Service(isolated("look_worker.py", mode), lasting=False, tries=1), compare)
+
+
+def isolated(script: str, mode: str) -> tuple[str, ...]:
+    """How one of our workers is started where it sees a bare interpreter, numpy and `wire`, and nothing else."""
+    path = Path(__file__).resolve().with_name(script)
     spec = importlib.util.find_spec("numpy")
     if spec is None or spec.origin is None:
         raise SpaError("numpy is not installed; run `make setup`")
     package = Path(spec.origin).parent
     libraries = [path for path in (package.with_name("numpy.libs"),) if path.is_dir()]
-    visible = [script, *(script.with_name(name) for name in ("__init__.py", "wire.py")), package, *libraries]
-    argv = sandbox.bare_python(str(script), str(package.parent), str(script.parent.parent))
-    return Court(check, Service(sandbox.isolated(argv, mode, readonly=visible), lasting=False, tries=1), compare)
+    visible = [path, *(path.with_name(name) for name in ("__init__.py", "clock.py", "wire.py")), package, *libraries]
+    argv = sandbox.bare_python(str(path), str(package.parent), str(path.parent.parent))
+    return sandbox.isolated(argv, mode, readonly=visible)
 
 
 def judge(case: Case, court: Court, scorer_id: str) -> Job[Judged]:
@@ -90,7 +96,9 @@ def judge(case: Case, court: Court, scorer_id: str) -> Job[Judged]:
         if answer.last_words:  # of our own process: a solution's go nowhere
             name = f"{case.problem.task_id}: the solution {sha[:12]}"
             raise SpaError(f"{name} could not be checked: {answer.last_words}")
-        logger.warning("%s: the solution %s brought down its process, twice", case.problem.task_id, sha[:12])
+        logger.warning(
+            "%s: no verdict on the solution %s, in two tries: %s", case.problem.task_id, sha[:12], answer.cause
+        )
     checked = _checked(answer, case.problem.plus_input is not None)
     base, plus = checked["base"], checked["plus"]
     failed = [result for result in (base, plus) if result and result["status"] != "pass"]

@@ -14,10 +14,11 @@ from typing import Any
 
 from spa.benchmarks import Benchmark
 from spa.errors import SpaError
+from spa.files import write_atomically
 from spa.records import Score
 from spa.scoring import Request, corrections, name_tasks, passed, score_into, scorer_id
 from spa.statistics import mcnemar_exact
-from spa.store import Run, solution_sha, write_atomically
+from spa.store import Run, solution_sha
 
 logger = logging.getLogger(__name__)
 

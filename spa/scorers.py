@@ -23,6 +23,7 @@ from spa.benchmarks import Benchmark
 from spa.errors import SpaError
 from spa.provenance import environment, usable_cores
 from spa.samples_file import read_samples
+from spa.sandbox import resolve
 from spa.scoring import Request, corrections
 from spa.stock import Statuses
 from spa.store import Run, solution_sha
@@ -42,15 +43,16 @@ def read(samples: str, benchmark: Benchmark) -> Sequence[Request]:
 
 def compare(requests: Sequence[Request], benchmark: Benchmark, rounds: int) -> dict[str, Any]:
     """Score the requests `rounds` times with each side; times in seconds, verdicts and where they differ."""
+    mode = resolve("bubblewrap")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         stock.prepare(requests, benchmark, folder)
         _ours(requests, benchmark, folder, [])  # for its ground truth
         extras: list[dict[str, float]] = []
         sides: dict[str, Callable[[], list[Statuses]]] = {
-            "evalplus": lambda: stock.evaluate(requests, benchmark, folder),
+            "evalplus": lambda: stock.evaluate(requests, benchmark, folder, mode),
             f"evalplus --parallel {usable_cores()}": lambda: stock.evaluate(
-                requests, benchmark, folder, usable_cores()
+                requests, benchmark, folder, mode, usable_cores()
             ),
             "ours": lambda: _ours(requests, benchmark, folder, extras),
         }

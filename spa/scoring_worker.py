@@ -1,9 +1,9 @@
 """The part of scoring that runs in the sandbox with evalplus at hand: expected outputs, first looks, comparisons.
 
-Started by its path, `scoring_worker.py expect|check|compare PID_NAMESPACE`; of this package it imports `wire`, and it
-answers messages in the manner of `spa.workers`. One process has one role: no expected output is made, and no
-comparison, where a solution has run. Tests, tolerances, time and memory limits are evalplus' own: its functions make
-the verdict.
+Started by its path, `scoring_worker.py expect|check|compare PID_NAMESPACE`; of this package it imports `clock` and
+`wire`, and it answers messages in the manner of `spa.workers`. One process has one role: no expected output is made,
+and no comparison, where a solution has run. Tests, tolerances, time and memory limits are evalplus' own: its functions
+make the verdict. Only the clock is ours: time in which a process waits for a core does not count.
 """
 
 import ctypes
@@ -29,7 +29,10 @@ from typing import Any
 from evalplus import eval as evalplus_eval
 from evalplus.eval._special_oracle import MBPP_OUTPUT_NOT_NONE_TASKS, MBPP_OUTPUT_SET_EQ_TASKS
 from evalplus.eval.utils import TimeoutException
-from evalplus.gen.util import trusted_exec
+from evalplus.gen import util as evalplus_util
+
+sys.path.append(str(Path(__file__).resolve().parent.parent))
+from spa import clock, wire
 
 evalplus_execute = evalplus_eval.unsafe_execute
 
@@ -53,7 +56,6 @@ outputs: Iterator[Any] = iter(())  # what the solution returned in the second lo
 def main() -> None:
     """Answer the messages on the given channel, in the given role, until it is closed."""
     role, outer_pids = sys.argv[1:]
-    sys.path.append(str(Path(__file__).resolve().parent.parent))
     answer = {"expect": expect, "check": check, "compare": compare}[role]
     sandboxed = str(Path("/proc/self/ns/pid").readlink()) != outer_pids
     multiprocessing.set_start_method("fork")  # evalplus shares memory with the process that runs the solution
@@ -62,6 +64,9 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
     ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)  # no solution may look into this process, or change it
     evalplus_eval.unsafe_execute = partial(execute, channel)
+    evalplus_eval.multiprocessing = SimpleNamespace(Process=Watched)
+    evalplus_eval.time_limit = partial(clock.time_limit, overdue=TimeoutException)
+    evalplus_util.time = SimpleNamespace(time=clock.now)  # of canonical solutions
     if role == "compare":  # no solution runs there: its process need not be crippled
         evalplus_eval.reliability_guard = lambda **_: None
     untouched = _traces()
@@ -93,7 +98,7 @@ def expect(request: dict[str, Any], _: bytes) -> bytes:
             from evalplus.data.mbpp import mbpp_deserialize_inputs
 
             arguments = mbpp_deserialize_inputs(request["task_id"], arguments)
-        expected[name], seconds = trusted_exec(
+        expected[name], seconds = evalplus_util.trusted_exec(
             request["code"],
             arguments,
             request["entry_point"],
@@ -117,7 +122,7 @@ def run(request: dict[str, Any], tests: dict[str, Any]) -> dict[str, Any]:
     """evalplus' status of a solution; for people a reason, and the index of the first input that it does not pass."""
     limits = {name: request[name] for name in ("min_time_limit", "gt_time_limit_factor")}
     noted[:] = [0, 0]
-    start = time.monotonic()
+    Watched.wall_factor = request["wall_factor"]
     status, _ = evalplus_eval.untrusted_check(
         request["family"],
         request["solution"],
@@ -129,23 +134,40 @@ def run(request: dict[str, Any], tests: dict[str, Any]) -> dict[str, Any]:
     )
     if status == "pass":
         return PASSED
-    allowed = sum(max(limits["min_time_limit"], limits["gt_time_limit_factor"] * s) for s in tests["ref_time"])
     reason = ENDINGS[noted[ENDING] % len(ENDINGS)]
     if reason is None and status == "timeout":  # as evalplus calls it when a process ends without a verdict, too
-        reason = "timeout" if time.monotonic() - start > min(60.0, allowed) else "crashed"
+        reason = "timeout" if Watched.overdue else "crashed"
     index = noted[ENTERED] - 2  # entered once to execute the program, then once for each input
     reached = 0 <= index < len(tests["inputs"])
     return {"status": status, "reason": reason or "wrong_answer", "input": index if reached else None}
 
 
+class Watched(multiprocessing.Process):
+    """evalplus' process for a solution: how long it takes in all is seen from outside, where it cannot be hidden.
+
+    On the wall clock that is at most `wall_factor` times as long, also where it has crowded the cores itself.
+    """
+
+    wall_factor = 1.0
+    overdue = False  # the last one was, when evalplus stopped waiting for it
+
+    def join(self, timeout: float | None = None) -> None:
+        if timeout is None:
+            super().join()
+            return
+        assert self.pid is not None  # it was started
+        end, wall_end = clock.now(self.pid) + timeout, time.monotonic() + self.wall_factor * timeout
+        while self.is_alive() and (left := min(end - clock.now(self.pid), wall_end - time.monotonic())) > 0:
+            super().join(left)
+        Watched.overdue = self.is_alive()
+
+
 def compare(request: dict[str, Any], told: bytes) -> bytes:
     """The like of the outputs that the second look tells of, for the first of the tests named that it fails."""
-    from spa.wire import decode
-
     tests = _tests(request["inputs"], request["outputs"])
     judged: dict[str, Any] = {"status": "fail", "reason": "crashed", "input": None}
     try:
-        runs = [(ended, returned) for *returned, ended in decode(told)]
+        runs = [(ended, returned) for *returned, ended in wire.decode(told)]
     except (TypeError, ValueError):  # not what the process that looks tells by itself
         runs = []
     for name, (ended, returned) in zip(request["tests"], runs, strict=False):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from spa.benchmarks import OVERRIDES, Benchmark
 from spa.errors import SpaError
-from spa.sandbox import enclosed, environment, python, resolve
+from spa.sandbox import enclosed, environment, python
 from spa.scoring import Request
 
 Statuses = tuple[str, str | None]  # of base and plus tests, as evalplus calls them; None where there are no plus tests
@@ -46,7 +46,6 @@ os._exit(0)  # the results are written, but a watching thread would sleep on, fo
 
 def prepare(requests: Sequence[Request], benchmark: Benchmark, folder: Path) -> None:
     """Write data and samples of the tasks in question, and let evalplus compute its ground truth, all into `folder`."""
-    resolve("bubblewrap")
     asked = {task_id for task_id, _ in requests}
     rows = [json.loads(problem.to_json()) for problem in benchmark.problems if problem.task_id in asked]
     rows = [row | {"plus_input": row["plus_input"] or []} for row in rows]
@@ -56,12 +55,15 @@ def prepare(requests: Sequence[Request], benchmark: Benchmark, folder: Path) -> 
 
 
 def evaluate(
-    requests: Sequence[Request], benchmark: Benchmark, folder: Path, workers: int | None = None
+    requests: Sequence[Request], benchmark: Benchmark, folder: Path, sandbox: str, workers: int | None = None
 ) -> list[Statuses]:
-    """evalplus' verdicts on the requests that `folder` was prepared for; `workers` is by default its own choice."""
+    """evalplus' verdicts on the requests that `folder` was prepared for; `workers` is by default its own choice.
+
+    `sandbox` is a mode that works here (`sandbox.resolve`).
+    """
     options = {"dataset": benchmark.family, "base_only": not benchmark.plus, "parallel": workers}
     program = python("-c", EVALUATE, str(samples_path(folder)), json.dumps(options))
-    found = json.loads(_run(enclosed(program, "bubblewrap", readonly=[folder]), benchmark, folder, environment()))
+    found = json.loads(_run(enclosed(program, sandbox, readonly=[folder]), benchmark, folder, environment()))
     seen = Counter[str]()
     statuses = []
     for task_id, _ in requests:

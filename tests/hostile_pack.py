@@ -18,10 +18,11 @@ from tabulate import tabulate
 
 from spa import benchmarks
 from spa.benchmarks import Benchmark
+from spa.files import write_atomically
 from spa.records import Problem
 from spa.sandbox import enclosed, python
 from spa.scoring import score
-from spa.store import solution_sha, write_atomically
+from spa.store import solution_sha
 from spa.workers import Lost, Service, exchange
 
 FOLDER = Path(__file__).parent / "hostile"

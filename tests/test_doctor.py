@@ -11,6 +11,7 @@ from spa.benchmarks import Benchmark
 from spa.config import load_benchmark_config
 from spa.errors import SpaError
 
+BWRAP = "bubblewrap"
 pytestmark = pytest.mark.usefixtures("scoring_cache")
 
 
@@ -24,20 +25,26 @@ def test_packages_are_as_required(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_canonical_and_bad_programs(humaneval_plus: Benchmark) -> None:
-    assert "6/6 canonical solutions pass, base and plus" in doctor.try_canonical(humaneval_plus, quick=True)
-    assert "programs that solve nothing fail" in doctor.try_bad(humaneval_plus)
+    assert "6/6 canonical solutions pass, base and plus" in doctor.try_canonical(
+        humaneval_plus, quick=True, sandbox=BWRAP
+    )
+    assert "programs that solve nothing fail" in doctor.try_bad(humaneval_plus, BWRAP)
     sick = replace(humaneval_plus.problems[0], canonical_solution="    return object()\n")
     with pytest.raises(SpaError, match=r"1 of 1 canonical solutions fail.* HumanEval/0 \(\w+\)"):
-        doctor.try_canonical(replace(humaneval_plus, problems=(sick,)), quick=True)
+        doctor.try_canonical(replace(humaneval_plus, problems=(sick,)), quick=True, sandbox=BWRAP)
     lax = only(humaneval_plus, "HumanEval/0").problems[0]
     anything = replace(lax, canonical_solution="    return answer\nanswer = 42\n", entry_point="answer", base_input=[])
     with pytest.raises(SpaError, match="a program that solves nothing passes HumanEval/0"):
-        doctor.try_bad(replace(humaneval_plus, problems=(replace(anything, plus_input=[]),)))
+        doctor.try_bad(replace(humaneval_plus, problems=(replace(anything, plus_input=[]),)), BWRAP)
 
 
 def test_what_would_fail_in_evalplus_is_tried(humaneval_plus: Benchmark, mbpp_plus: Benchmark) -> None:
-    assert doctor.try_evalplus(humaneval_plus, quick=True).endswith("evalplus as released fails HumanEval/32")
-    assert doctor.try_evalplus(only(mbpp_plus, "Mbpp/2"), quick=True).endswith("fails none that we know of")
+    assert doctor.try_evalplus(humaneval_plus, quick=True, sandbox=BWRAP).endswith(
+        "evalplus as released fails HumanEval/32"
+    )
+    assert doctor.try_evalplus(only(mbpp_plus, "Mbpp/2"), quick=True, sandbox=BWRAP).endswith(
+        "fails none that we know of"
+    )
 
 
 def test_a_benchmark_without_data_is_refused_at_the_end(monkeypatch: pytest.MonkeyPatch, humaneval: Benchmark) -> None:
@@ -49,6 +56,11 @@ def test_a_benchmark_without_data_is_refused_at_the_end(monkeypatch: pytest.Monk
     monkeypatch.setattr(doctor.benchmarks, "load", load)
     lines: list[str] = []
     with pytest.raises(SpaError, match=r"no data for mbpp, see above; bring it, or .* --benchmarks humaneval$"):
-        lines.extend(doctor.examine(quick=True, names=["mbpp", "humaneval"]))
+        lines.extend(doctor.examine(quick=True, names=["mbpp", "humaneval"], sandbox=BWRAP))
     assert "mbpp: no data: not here" in lines
     assert any(line.startswith("humaneval: 1/1 canonical solutions pass") for line in lines)
+
+
+def test_without_a_sandbox_a_machine_is_not_fit() -> None:
+    with pytest.raises(SpaError, match="sandbox=none protects nothing"):
+        list(doctor.examine(quick=True, names=[], sandbox="none"))

@@ -60,7 +60,9 @@ def test_resolve_without_bubblewrap(
 def test_resolve_none_warns_and_refuses_other_words(caplog: pytest.LogCaptureFixture) -> None:
     assert resolve("none") == "none"
     assert len(caplog.records) == 1
-    with pytest.raises(SpaError, match=r"sandbox=docker is unknown; take one of: auto, bubblewrap, none"):
+    with pytest.raises(
+        SpaError, match=r"sandbox=docker is unknown; take one of: auto, bubblewrap, apptainer:IMAGE, none"
+    ):
         resolve("docker")
 
 
@@ -71,7 +73,7 @@ def probes() -> list[Path]:
 
 
 def test_self_test_passes_and_leaves_nothing() -> None:
-    self_test()
+    self_test("bubblewrap")
     assert probes() == []
 
 
@@ -83,7 +85,7 @@ def test_self_test_notices_that_there_is_no_sandbox(
     monkeypatch.setattr(sandbox, "PROBE", sandbox.PROBE.replace("time.sleep(600)", "time.sleep(2)"))
     monkeypatch.setattr(sandbox, "PROBE_SECONDS", patience)
     with pytest.raises(SpaError, match=complaint):
-        self_test()
+        self_test("bubblewrap")
     assert probes() == []
 
 

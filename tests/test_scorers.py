@@ -43,7 +43,7 @@ def test_an_evalplus_that_fails_is_named(humaneval: Benchmark, tmp_path: Path) -
     stock.prepare([("HumanEval/0", "")], humaneval, tmp_path)
     (tmp_path / "data.jsonl").write_text("{}\n")
     with pytest.raises(SpaError, match=r"evalplus ended with exit code 1: .*task_id"):
-        stock.evaluate([("HumanEval/0", "")], humaneval, tmp_path)
+        stock.evaluate([("HumanEval/0", "")], humaneval, tmp_path, "bubblewrap")
 
 
 @pytest.mark.slow

@@ -13,13 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from programs import RIGHT, SOLUTIONS, canonical, only, processes_with
+from programs import RIGHT, SOLUTIONS, canonical, one_busy_core, only, processes_with
 
-from spa import expected, provenance, scoring
+from spa import expected, judging, provenance, scoring
 from spa.benchmarks import Benchmark
 from spa.errors import SpaError
 from spa.expected import Files
-from spa.judging import Case, Court, judge, reason
+from spa.judging import LIMITS, Case, Court, judge, reason
 from spa.records import Generation, Problem, Score
 from spa.scoring import score, score_run, scorer_id
 from spa.store import Run, solution_sha
@@ -122,6 +122,25 @@ def test_verdicts_are_those_of_stock_evalplus(humaneval_plus: Benchmark) -> None
         assert verdict.seconds > 0
 
 
+COMPUTES = """
+import time
+end = time.process_time() + 0.5
+while time.process_time() < end:
+    pass
+"""
+ONCE = RIGHT.replace("):\n", "):\n    while waits: exec(waits.pop())\n") + "waits = [{wait!r}]\n"
+
+
+@pytest.mark.slow
+def test_on_a_busy_core_right_answers_pass_and_slow_ones_do_not(humaneval: Benchmark) -> None:
+    expected.tests(only(humaneval, "HumanEval/0").problems, humaneval, "bubblewrap", 1)
+    with one_busy_core():
+        waits = (COMPUTES, "import time; time.sleep(1.2)", COMPUTES.replace("0.5", "1.2"))
+        found = verdicts(humaneval, *(("HumanEval/0", ONCE.format(wait=wait)) for wait in waits))
+    assert [v.reason for v in found] == ["passed", "timeout", "timeout"]
+    assert found[0].seconds > LIMITS["min_time_limit"]  # by the wall clock, it took too long
+
+
 def test_without_a_sandbox_the_verdicts_are_the_same(humaneval_plus: Benchmark) -> None:
     solutions = [("HumanEval/0", SOLUTIONS[kind]) for kind in ("right", "right on the base tests only", "no syntax")]
     inside, outside = (verdicts(humaneval_plus, *solutions, sandbox=mode) for mode in ("bubblewrap", "none"))
@@ -138,6 +157,11 @@ def test_find_zero_is_corrected_and_still_judged(humaneval_plus: Benchmark) -> N
     assert stock(humaneval_plus, "HumanEval/32", [right]) == [["fail", "fail"]]
     assert list(scoring.corrections(humaneval_plus)) == ["HumanEval/32"]
     assert scoring.corrections(only(humaneval_plus, "HumanEval/0")) == {}
+
+
+def test_corrections_of_the_plus_tests_are_of_these_alone(mbpp_plus: Benchmark) -> None:
+    assert list(scoring.corrections(mbpp_plus)) == ["Mbpp/255", "Mbpp/392"]
+    assert scoring.corrections(replace(mbpp_plus, plus=False)) == {}
 
 
 def test_base_tests_alone_give_no_plus_status(humaneval: Benchmark) -> None:
@@ -260,7 +284,22 @@ def test_a_solution_that_kills_its_checker_is_named(
 ) -> None:
     (verdict,) = verdicts(humaneval_plus, ("HumanEval/0", kill_parent(tmp_path)))
     assert (verdict.base_status, verdict.plus_status) == ("fail", "fail")
-    assert "HumanEval/0: the solution" in caplog.text
+    assert "HumanEval/0: no verdict on the solution" in caplog.text
+
+
+def test_a_checker_that_stays_silent_is_ended_and_the_solution_named(
+    humaneval: Benchmark, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A watchdog: whatever holds a scoring up, it goes on, and the other verdicts are kept."""
+    expected.tests(only(humaneval, "HumanEval/0").problems, humaneval, "bubblewrap", 1)
+    monkeypatch.setattr(judging, "CHECK_SECONDS", 0.7)  # less than evalplus allows the solution
+    solutions = [SOLUTIONS["wrong"], SOLUTIONS["loops"], RIGHT]
+    run = run_with(tmp_path, *(generation("HumanEval/0", solution) for solution in solutions))
+    score_run(run, humaneval, sandbox="bubblewrap", progress=False)
+    found = {s.solution_sha: (s.base_status, s.reason) for s in run.scores()}
+    outcomes = [("fail", "wrong_answer"), ("timeout", "timeout"), ("pass", "passed")]
+    assert [found[solution_sha(solution)] for solution in solutions] == outcomes
+    assert f"no verdict on the solution {solution_sha(SOLUTIONS['loops'])[:12]}, in two tries: silent" in caplog.text
 
 
 def test_the_results_folder_is_out_of_sight(humaneval: Benchmark, tmp_path: Path) -> None:
@@ -430,6 +469,15 @@ def test_two_scorings_may_start_on_an_empty_cache(tmp_path: Path, humaneval: Ben
     assert [scorer.wait() for scorer in scorers] == [0, 0]
     assert [[s.reason for s in run.scores()] for run in runs] == [["passed"], ["passed"]]
     assert len(list((tmp_path / "cache" / "spa" / "expected").glob("*.outputs"))) == 1
+
+
+def test_the_cache_may_lie_behind_a_symlink(
+    tmp_path: Path, humaneval: Benchmark, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "cache").symlink_to("disk")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert [v.reason for v in verdicts(humaneval, ("HumanEval/0", RIGHT))] == ["passed"]
 
 
 def test_a_canonical_solution_that_does_not_run_is_named(humaneval: Benchmark) -> None:
