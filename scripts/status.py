@@ -1,4 +1,4 @@
-"""What of a results folder is done, running or interrupted, failed, left."""
+"""What of results folders is done, running (with rate and time left), failed, interrupted, missing."""
 
 import argparse
 import sys
@@ -6,9 +6,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from spa.aggregate import load
 from spa.errors import one_line_errors
-from spa.status import status_table
+from spa.monitor import rendered, watch
+from spa.status import look
 from spa.store import find_results
 
 
@@ -18,12 +18,18 @@ def main() -> None:
     parser.add_argument(
         "results_dir",
         type=Path,
+        nargs="+",
         metavar="RESULTS_DIR",
         help="a folder that holds runs/, or a parent of several such folders",
     )
+    parser.add_argument("--watch", action="store_true", help="look again every few seconds, until Ctrl-C")
+    parser.add_argument("--seconds", type=float, default=5.0, help="between two looks (default 5)")
     arguments = parser.parse_args()
-    width = None if sys.stdout.isatty() else 200  # a pipe has no width: keep a run on one line
-    Console(width=width).print(status_table(load(find_results([arguments.results_dir]))))
+    console = Console(width=None if sys.stdout.isatty() else 200)  # a pipe has no width: keep a run on one line
+    if arguments.watch:
+        watch(lambda: look(find_results(arguments.results_dir)), console, arguments.seconds)
+    else:
+        console.print(rendered(look(find_results(arguments.results_dir))))
 
 
 if __name__ == "__main__":

@@ -1,26 +1,29 @@
 """Run folders -> one tidy table.
 
-`load` reads a folder's runs into cells, `tasks` gives one row for each verdict, `summary` one row for each Pass@1.
+`load` reads runs into cells, one at a time; `tasks` keeps a row for each verdict, `summary` makes one for each Pass@1.
 Only samples that are finished and scored count: an unscored line, or a part of an interval that was given up
 (finish_reason "budget"), enters no rate.
 """
 
 import json
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from spa.errors import SpaError
+from spa.records import Record, Score, Span
 from spa.statistics import mcnemar_exact, wilson
 from spa.store import Results, Run, solution_sha
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
+Verdicts = NDArray[np.void]  # of the fields VERDICT; `run` and `task` are numbers
 
 SETTINGS = ["model", "benchmark", "anchor", "mask", "profile", "template", "dtype", "quantization"]
 IDENTITY = ["experiment", "key", *SETTINGS]
@@ -32,31 +35,52 @@ SUMMARY = [
 # Omega 0 never reads the masked prompt: what is plain for one anchor and mask is plain for all.
 BASELINE = ["model", "benchmark", "profile", "template", "dtype", "quantization", "plain_identity"]
 
-_VERDICT = ["task_id", "solution_sha", "base_status", "plus_status"]
-_SAMPLE = ["task_id", "solution_sha", "omega_lo", "omega_hi", "anchored", "given_up"]
-_TASKS = [*IDENTITY, "plain_identity", "task_id", "omega_lo", "omega_hi", "anchored", "passed"]
+VERDICT = [("run", "i4"), ("task", "i4"), ("omega_lo", "f8"), ("omega_hi", "f8"), ("anchored", "?"), ("passed", "?")]
+_STEP = ["omega_lo", "omega_hi", "n_tasks", "n_anchored", "n_passed", "n_paired", "n_plain", "fixed", "broken"]
+
+
+class Line(NamedTuple):
+    """A line of samples.jsonl with its verdict."""
+
+    task_id: str
+    omega_lo: float
+    omega_hi: float
+    anchored: bool
+    given_up: bool
+    base_status: str | None  # None where it is not scored; "suspect" where evalplus passes what a second look does not
+    plus_status: str | None
+
+    @property
+    def counts(self) -> bool:
+        """Whether it enters the rates."""
+        return self.base_status is not None and not self.given_up
+
+
+@dataclass(frozen=True)
+class _Sample(Record):
+    """What is read of a line of samples.jsonl."""
+
+    task_id: str
+    solution: str
+    omega_lo: float
+    omega_hi: float
+    finish_reason: str
+    anchor_spans: list[Span]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One run folder in memory.
-
-    `lines` has a row for each line of samples.jsonl: task_id, omega_lo, omega_hi, anchored, given_up, and the verdicts
-    base_status and plus_status, which are missing where the line is not scored; base_status is "suspect" where evalplus
-    passes what a second look does not.
-    """
+    """One run folder in memory."""
 
     run: Run
     manifest: dict[str, Any]
-    lines: pd.DataFrame
+    lines: list[Line]
 
     def field(self, name: str) -> Any:
         """A field of the manifest that every run has; SpaError where this one lacks it."""
-        if name not in self.manifest:
-            raise SpaError(
-                f"{self.run.manifest_path} has no field '{name}'; run its cell again to restore the manifest"
-            )
-        return self.manifest[name]
+        if name in self.manifest:
+            return self.manifest[name]
+        raise SpaError(f"{self.run.manifest_path} has no field '{name}'; run its cell again to restore the manifest")
 
     @property
     def experiment(self) -> str:
@@ -68,11 +92,6 @@ class Cell:
         parts = [self.manifest.get("weights"), self.field("quantization")]
         return "+".join(part for part in parts if part and part != "none") or "none"
 
-    @property
-    def scored(self) -> pd.Series:
-        """Which lines enter the rates."""
-        return self.lines["base_status"].notna() & ~self.lines["given_up"]
-
 
 @dataclass(frozen=True)
 class Progress:
@@ -83,58 +102,67 @@ class Progress:
     lines: int
     scored: int
     given_up: int
+    suspect: int
 
 
-def load(results: Iterable[Results]) -> list[Cell]:
-    """Every run of the folders, in the folders' order and by key."""
-    return [_load(run) for folder in results for run in folder.runs()]
-
-
-def distinct(cells: Iterable[Cell]) -> list[Cell]:
-    """One cell for each key, the one with most scored samples, by key."""
-
-    def rank(cell: Cell) -> tuple[str, int, int, str, str]:
-        return cell.run.key, -int(cell.scored.sum()), -len(cell.lines), cell.experiment, str(cell.run.folder)
-
-    return [next(same) for _, same in groupby(sorted(cells, key=rank), key=lambda cell: cell.run.key)]
+def load(results: Iterable[Results]) -> Iterator[Cell]:
+    """One cell for each key, by key: of the folders' runs of that key, the one with most scored samples."""
+    runs = sorted((run for folder in results for run in folder.runs()), key=lambda run: run.key)
+    for _, same in groupby(runs, key=lambda run: run.key):
+        yield min(map(_load, same), key=_rank)
 
 
 def progress(cell: Cell) -> Progress:
     """How much of a cell is there: samples of a grid, or tasks whose whole interval is covered."""
-    selected = cell.lines["task_id"].isin(cell.field("task_ids"))
-    lines, omega, n_tasks = cell.lines[selected], cell.field("omega"), int(cell.field("n_tasks"))
+    task_ids, omega, n_tasks = set(cell.field("task_ids")), cell.field("omega"), int(cell.field("n_tasks"))
+    lines = [line for line in cell.lines if line.task_id in task_ids]
     if isinstance(omega, dict):
-        covered = (lines["omega_hi"] - lines["omega_lo"]).groupby(lines["task_id"]).sum()
-        done, total = int((covered > (omega["hi"] - omega["lo"]) * (1 - 1e-9)).sum()), n_tasks
+        covered = dict.fromkeys(task_ids, 0.0)
+        for line in lines:
+            covered[line.task_id] += line.omega_hi - line.omega_lo
+        whole = (omega["hi"] - omega["lo"]) * (1 - 1e-9)
+        done, total = sum(width > whole for width in covered.values()), n_tasks
     else:
         done, total = len(lines), n_tasks * len(omega)
-    given_up = int(lines["given_up"].sum())
-    return Progress(done, total, len(lines), int(cell.scored[selected].sum()), given_up)
+    return Progress(
+        done=done,
+        total=total,
+        lines=len(lines),
+        scored=sum(line.counts for line in lines),
+        given_up=sum(line.given_up for line in lines),
+        suspect=sum(line.base_status == "suspect" for line in lines),
+    )
 
 
 def tasks(cells: Iterable[Cell]) -> pd.DataFrame:
-    """One row for each (run, task, omega range, benchmark) with its verdict `passed`.
+    """One row for each (run, task, omega range, benchmark) with its verdict `passed`. Names are categorical.
 
     Scores with plus tests give rows for both benchmarks of a family: `humaneval` by the base tests alone, and
-    `humaneval_plus`, which needs base and plus.
+    `humaneval_plus`, which needs base and plus. `plain` is the task's verdict at omega 0 in the run `plain_key`: this
+    run, else the one of the same settings that has most tasks there; both are missing where it lacks the task.
     """
-    frames = []
-    for cell in distinct(cells):
-        lines = cell.lines[cell.scored]
-        base = lines["base_status"] == "pass"
-        both = (base & (lines["plus_status"] == "pass"))[lines["plus_status"].notna()]
-        name = cell.field("benchmark").removesuffix("_plus")
-        identity = {
-            "experiment": cell.experiment,
-            "key": cell.run.key,
-            **{name: cell.field(name) or "" for name in ("model", "anchor", "mask", "profile", "template", "dtype")},
-            "quantization": cell.quantization,
-            "plain_identity": _plain_identity(cell.manifest),
-        }
-        for benchmark, passed in ((name, base), (f"{name}_plus", both)):
-            rows = lines.loc[passed.index].assign(passed=passed, benchmark=benchmark, **identity)
-            frames += [rows] if len(rows) else []
-    return pd.concat(frames, ignore_index=True)[_TASKS] if frames else pd.DataFrame(columns=_TASKS)
+    names: list[tuple[str, ...]] = []  # of each run and benchmark
+    task_ids: dict[str, int] = {}
+
+    def verdicts() -> Iterator[tuple[int, int, float, float, bool, bool]]:
+        for cell in cells:
+            base = [(line, line.base_status == "pass") for line in cell.lines if line.counts]
+            plus = [(line, passed and line.plus_status == "pass") for line, passed in base if line.plus_status]
+            name = cell.field("benchmark").removesuffix("_plus")
+            for benchmark, judged in ((name, base), (f"{name}_plus", plus)):
+                for line, passed in judged:
+                    task = task_ids.setdefault(line.task_id, len(task_ids))
+                    yield len(names), task, line.omega_lo, line.omega_hi, line.anchored, passed
+                names.append(_names(cell, benchmark))
+
+    rows = pd.DataFrame(np.fromiter(verdicts(), dtype=VERDICT))
+    runs = pd.DataFrame(names, columns=[*IDENTITY, "plain_identity"], dtype=str).astype("category")
+    rows = _compared(rows, runs)
+    table = runs.iloc[rows["run"]].reset_index(drop=True)
+    table["task_id"] = pd.Categorical.from_codes(rows["task"].to_numpy(), pd.Index(task_ids, dtype=str))
+    table["plain_key"] = runs["key"].iloc[rows["plain_run"]].array
+    table.loc[rows["plain"].isna(), "plain_key"] = None
+    return table.join(rows.drop(columns=["run", "task", "plain_run"]))
 
 
 def summary(tasks: pd.DataFrame) -> pd.DataFrame:
@@ -144,42 +172,82 @@ def summary(tasks: pd.DataFrame) -> pd.DataFrame:
     `fixed`, `broken` and `p_value` are over those of them that have a verdict at omega 0 too, and empty where none has.
     The parts of an interval are the coarsest on which both sets, of tasks counted and of tasks passed, are constant.
     """
-    baselines = _baselines(tasks)
-    rows = [
-        _steps(run, _own_or_other(baselines, run.iloc[0])).assign(**{name: run[name].iloc[0] for name in IDENTITY})
-        for _, run in tasks.groupby(["key", "benchmark"])
-    ]
-    if not rows:
+    if tasks.empty:
         return pd.DataFrame(columns=SUMMARY)
-    table = pd.concat(rows)
+    number = tasks.groupby(["key", "benchmark"]).ngroup()
+    identity = tasks.groupby(number)[IDENTITY].first().astype(str)
+    steps = [_steps(run) for run in _split(tasks, number)]
+    table = identity.loc[np.repeat(identity.index, [len(rows) for rows in steps])].reset_index(drop=True)
+    table = table.join(_rates(pd.DataFrame(np.concatenate(steps), columns=_STEP)))
     table["run_lo"] = table.groupby("key")["omega_lo"].transform("min")  # runs of one omega each stand in its order
     order = [*SETTINGS, "experiment", "run_lo", "key", "omega_lo", "omega_hi"]
     return table.sort_values(order, ignore_index=True)[SUMMARY]
 
 
-def _load(run: Run) -> Cell:
-    manifest = run.manifest()
+def outcomes(run: pd.DataFrame | Verdicts) -> tuple[Floats, Floats, Bools, Bools, NDArray[np.intp]]:
+    """Where tasks are counted and where they pass: P omegas or parts of an interval, T tasks.
+
+    Gives the ends of the parts, (P,) each, the two sets, (T, P) each, and the row of `run` where a task is first, (T,).
+    """
+    lo, hi = np.asarray(run["omega_lo"]), np.asarray(run["omega_hi"])
+    is_interval = bool((lo < hi).any())
+    edges = np.unique(np.concatenate([lo, hi]))
+    starts, ends = (edges[:-1], edges[1:]) if is_interval else (edges, edges)
+    first = np.searchsorted(starts, lo)
+    stop = np.searchsorted(edges, hi) if is_interval else first + 1
+    _, of_task, task = np.unique(np.asarray(run["task_id"]), return_index=True, return_inverse=True)
+
+    def covered(which: Bools) -> Bools:
+        """Each line opens at its first part and closes after its last: a running sum tells where a task has one."""
+        change = np.zeros((len(of_task), len(starts) + 1), dtype=np.int16)
+        np.add.at(change, (task[which], first[which]), 1)
+        np.add.at(change, (task[which], stop[which]), -1)
+        return np.asarray(change.cumsum(axis=1)[:, :-1] > 0)
+
+    counted, passed = covered(np.ones(len(run), dtype=bool)), covered(np.asarray(run["passed"]))
+    if is_interval:
+        changes = ((counted[:, 1:] != counted[:, :-1]) | (passed[:, 1:] != passed[:, :-1])).any(axis=0)
+        begins = np.flatnonzero(np.concatenate([[True], changes]))
+        starts, ends = starts[begins], ends[np.append(begins[1:], len(ends)) - 1]
+        counted, passed = counted[:, begins], passed[:, begins]
+    kept = counted.any(axis=0)  # no task was finished in a gap
+    return starts[kept], ends[kept], counted[:, kept], passed[:, kept], of_task
+
+
+def verdicts(run: Run, manifest: dict[str, Any]) -> dict[tuple[str, str], Score]:
+    """The verdict that counts for each (task_id, solution_sha): by the manifest's scorer, else by the latest one."""
     scores = run.scores()
     scorer_id = (manifest.get("scoring") or {}).get("scorer_id") or (scores[-1].scorer_id if scores else None)
-    verdicts = pd.DataFrame(
-        [
-            (s.task_id, s.solution_sha, "suspect" if s.suspect else s.base_status, s.plus_status)
-            for s in scores
-            if s.scorer_id == scorer_id
-        ],
-        columns=_VERDICT,
-        dtype=object,
-    ).drop_duplicates(["task_id", "solution_sha"], keep="last")
-    samples = pd.DataFrame(
-        [
-            (s.task_id, solution_sha(s.solution), s.omega_lo, s.omega_hi, bool(s.anchor_spans), s.finish_reason)
-            for s in run.samples()
-        ],
-        columns=[*_SAMPLE[:-1], "finish_reason"],
-    ).astype({"omega_lo": float, "omega_hi": float, "anchored": bool})
-    samples["given_up"] = samples["finish_reason"] == "budget"
-    lines = samples[_SAMPLE].merge(verdicts, how="left", on=["task_id", "solution_sha"])
-    return Cell(run, manifest, lines.drop(columns="solution_sha"))
+    return {(score.task_id, score.solution_sha): score for score in scores if score.scorer_id == scorer_id}
+
+
+def _load(run: Run) -> Cell:
+    manifest = run.manifest()
+    found = verdicts(run, manifest)
+
+    def line(sample: _Sample) -> Line:
+        score = found.get((sample.task_id, solution_sha(sample.solution)))
+        return Line(
+            *(sample.task_id, sample.omega_lo, sample.omega_hi),
+            anchored=bool(sample.anchor_spans),
+            given_up=sample.finish_reason == "budget",
+            base_status=("suspect" if score.suspect else score.base_status) if score else None,
+            plus_status=score.plus_status if score else None,
+        )
+
+    return Cell(run, manifest, [line(sample) for sample in run.iter_samples(_Sample)])
+
+
+def _rank(cell: Cell) -> tuple[int, int, str, str]:
+    scored = sum(line.counts for line in cell.lines)
+    return -scored, -len(cell.lines), cell.experiment, str(cell.run.folder)
+
+
+def _names(cell: Cell, benchmark: str) -> tuple[str, ...]:
+    """IDENTITY and plain_identity; equal strings of many cells are one in memory."""
+    settings = {name: cell.field(name) or "" for name in SETTINGS}
+    settings |= {"benchmark": benchmark, "quantization": cell.quantization}
+    return tuple(map(sys.intern, [cell.experiment, cell.run.key, *settings.values(), _plain_identity(cell.manifest)]))
 
 
 def _plain_identity(manifest: dict[str, Any]) -> str:
@@ -189,88 +257,55 @@ def _plain_identity(manifest: dict[str, Any]) -> str:
     return json.dumps([plain, (manifest.get("data") or {}).get("md5")], sort_keys=True)
 
 
-def _baselines(tasks: pd.DataFrame) -> list[tuple[pd.Series, pd.Series]]:
-    """Each run and benchmark that holds omega 0: its identity, and `passed` at 0 by task_id; most tasks first."""
-    found = []
-    for _, run in tasks.groupby(["key", "benchmark"]):
-        lo, hi = run["omega_lo"], run["omega_hi"]
-        closed_at_zero = (hi == 0) & (hi == hi.max())
-        plain = run[(lo == 0) | ((lo < 0) & ((hi > 0) | closed_at_zero))].sort_values("omega_lo")
-        plain = plain.drop_duplicates("task_id", keep="last")
-        if len(plain):
-            found.append((run.iloc[0], plain.set_index("task_id")["passed"]))
-    return sorted(found, key=lambda item: (-len(item[1]), item[0]["key"]))
+def _compared(rows: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """`rows` of VERDICT with `plain_run`, the number of the run to compare with, and `plain`, the verdict there."""
+    lo, hi = rows["omega_lo"], rows["omega_hi"]
+    is_last = hi == rows.groupby("run")["omega_hi"].transform("max")
+    at_zero = rows[(lo == 0) | ((lo < 0) & ((hi > 0) | ((hi == 0) & is_last)))].sort_values("omega_lo", kind="stable")
+    plain = at_zero.drop_duplicates(["run", "task"], keep="last")
+    n_plain = plain["run"].value_counts().reindex(runs.index, fill_value=0)
+    fullest = n_plain.groupby([runs[name] for name in BASELINE]).transform("idxmax")
+    compared = rows.assign(plain_run=n_plain.index.to_series().where(n_plain > 0, fullest).loc[rows["run"]].to_numpy())
+    plain = plain[["run", "task", "passed"]].set_axis(["plain_run", "task", "plain"], axis=1)
+    return compared.merge(plain.astype({"plain": "boolean"}), how="left", on=["plain_run", "task"])
 
 
-def _own_or_other(baselines: list[tuple[pd.Series, pd.Series]], run: pd.Series) -> pd.Series:
-    own = [passed for of, passed in baselines if of["key"] == run["key"] and of["benchmark"] == run["benchmark"]]
-    others = [passed for of, passed in baselines if of[BASELINE].equals(run[BASELINE])]
-    return next(iter([*own, *others]), pd.Series(dtype=bool))
+def _split(tasks: pd.DataFrame, number: pd.Series) -> list[Verdicts]:
+    """The verdicts of each run and benchmark, by its number, with `paired` and `plain`."""
+    columns = {
+        "task_id": pd.factorize(tasks["task_id"])[0],
+        "paired": tasks["plain"].notna(),
+        "plain": tasks["plain"].fillna(False),
+        **{name: tasks[name] for name in ("omega_lo", "omega_hi", "anchored", "passed")},
+    }
+    order = np.argsort(number, kind="stable")
+    verdicts = pd.DataFrame(columns).iloc[order].to_records(index=False)
+    return np.split(np.asarray(verdicts), np.flatnonzero(np.diff(number.iloc[order])) + 1)
 
 
-def _steps(run: pd.DataFrame, baseline: pd.Series) -> pd.DataFrame:
-    """The rows of one run and benchmark; `baseline` holds `passed` at omega 0 by task_id.
+def _steps(run: Verdicts) -> Floats:
+    """The counts of one run and benchmark: the columns _STEP at each omega or part of an interval."""
+    lo, hi, counted, passed, of_task = outcomes(run)
+    anchored, paired, plain = (run[name][of_task][:, None] for name in ("anchored", "paired", "plain"))  # (T, 1)
+    sets = [counted, counted & anchored, passed, counted & paired, counted & plain]
+    sets += [passed & paired & ~plain, counted & plain & ~passed]
+    return np.stack([lo, hi, *(members.sum(axis=0) for members in sets)], axis=1)
 
-    Shapes: T tasks, P omegas or parts of an interval.
-    """
-    lo, hi, counted, passed, task_ids = _outcomes(run)
-    anchored = run.groupby("task_id")["anchored"].first().loc[task_ids].to_numpy()
-    has_plain = task_ids.isin(baseline.index)
-    plain = baseline.reindex(task_ids, fill_value=False).to_numpy(dtype=bool)[:, None]  # (T, 1)
-    paired = counted & has_plain[:, None]  # (T, P)
 
-    n_tasks, n_passed, n_paired = counted.sum(axis=0), passed.sum(axis=0), paired.sum(axis=0)
-    fixed = (paired & passed & ~plain).sum(axis=0)
-    broken = (paired & ~passed & plain).sum(axis=0)
-    known, pairs = n_paired > 0, np.maximum(n_paired, 1)
-    ci_low, ci_high = wilson(n_passed, n_tasks)
+def _rates(steps: pd.DataFrame) -> pd.DataFrame:
+    """Counts -> rates, intervals and comparisons."""
+    counts = steps.astype(dict.fromkeys(_STEP[2:], "int64"))
+    n_tasks, n_passed, fixed, broken = (counts[name] for name in ["n_tasks", "n_passed", "fixed", "broken"])
+    counts["pass_at_1"] = n_passed / n_tasks
+    counts["ci_low"], counts["ci_high"] = wilson(n_passed, n_tasks)
+    pairs = counts["n_paired"].clip(lower=1)
     against_plain = pd.DataFrame(
         {
-            "baseline_pass_at_1": (paired & plain).sum(axis=0) / pairs,
+            "baseline_pass_at_1": counts["n_plain"] / pairs,
             "delta": (fixed - broken) / pairs,
-            "fixed": pd.array(fixed, dtype="Int64"),
-            "broken": pd.array(broken, dtype="Int64"),
+            "fixed": fixed.astype("Int64"),
+            "broken": broken.astype("Int64"),
             "p_value": mcnemar_exact(fixed, broken),
         }
-    ).where(pd.Series(known), axis=0)
-    rates = pd.DataFrame(
-        {
-            "omega_lo": lo,
-            "omega_hi": hi,
-            "n_tasks": n_tasks,
-            "n_anchored": (counted & anchored[:, None]).sum(axis=0),
-            "n_passed": n_passed,
-            "pass_at_1": n_passed / n_tasks,
-            "ci_low": ci_low,
-            "ci_high": ci_high,
-        }
-    )
-    return pd.concat([rates, against_plain], axis=1)
-
-
-def _outcomes(run: pd.DataFrame) -> tuple[Floats, Floats, Bools, Bools, pd.Index]:
-    """The omegas or parts (P,), and which tasks are counted and which passed there, both (T, P), and the T task ids."""
-    lo, hi = run["omega_lo"].to_numpy(dtype=float), run["omega_hi"].to_numpy(dtype=float)
-    is_interval = bool((lo < hi).any())
-    edges = np.unique(np.concatenate([lo, hi]))
-    starts, ends = (edges[:-1], edges[1:]) if is_interval else (edges, edges)
-    first = np.searchsorted(starts, lo)
-    stop = np.searchsorted(edges, hi) if is_interval else first + 1
-    task, task_ids = pd.factorize(run["task_id"], sort=True)
-
-    def covered(which: Bools) -> Bools:
-        """Each line opens at its first part and closes after its last: a running sum tells where a task has one."""
-        change = np.zeros((len(task_ids), len(starts) + 1), dtype=np.int16)
-        np.add.at(change, (task[which], first[which]), 1)
-        np.add.at(change, (task[which], stop[which]), -1)
-        return np.asarray(change.cumsum(axis=1)[:, :-1] > 0)
-
-    counted = covered(np.ones(len(run), dtype=bool))
-    passed = covered(run["passed"].to_numpy(dtype=bool))
-    if is_interval:
-        changes = ((counted[:, 1:] != counted[:, :-1]) | (passed[:, 1:] != passed[:, :-1])).any(axis=0)
-        begins = np.flatnonzero(np.concatenate([[True], changes]))
-        starts, ends = starts[begins], ends[np.append(begins[1:], len(ends)) - 1]
-        counted, passed = counted[:, begins], passed[:, begins]
-    kept = counted.any(axis=0)  # no task was finished in a gap
-    return starts[kept], ends[kept], counted[:, kept], passed[:, kept], pd.Index(task_ids)
+    ).where(counts["n_paired"] > 0, axis=0)
+    return counts.drop(columns=["fixed", "broken"]).join(against_plain)

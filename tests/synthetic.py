@@ -4,6 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from spa.curves import Curve
 from spa.records import Generation, Score
 from spa.store import Results, Run, solution_sha
 
@@ -89,7 +94,7 @@ def generation(
         original_ids=[1],
         masked_ids=[1],
         masked_positions=[],
-        completion_ids=[2],
+        completion_ids=[ord(character) for character in solution],
         finish_reason="budget" if given_up else "stop",
         anchor_spans=[(0, 3)] if anchored else [],
         seconds=0.5,
@@ -132,3 +137,34 @@ def interval(folder: Path, key: str = "interval", **manifest: Any) -> Run:
         "T/C": [(0.0, 0.25, "p"), (0.25, 0.5, "p")],
     }
     return write_run(folder, key, verdicts, **{"omega": {"lo": 0.0, "hi": 0.5}, **manifest})
+
+
+def curve(
+    passed: ArrayLike,
+    omegas: Sequence[float] = (),
+    *,
+    plain: ArrayLike | None = None,
+    visible: ArrayLike | None = None,
+    **settings: str,
+) -> Curve:
+    """A cell from its outcomes (T, P), by default at omegas 0, 0.1, ..., the first of which is plain decoding."""
+    outcomes = np.asarray(passed, dtype=bool)
+    n_tasks, n_omegas = outcomes.shape
+    values = np.array(omegas if len(omegas) else np.arange(n_omegas) / 10, dtype=float)
+    names = {"model": "Tiny 1M", "benchmark": "humaneval", "anchor": "description", "mask": "per_token"}
+    names |= {"profile": "paper", "template": "deepseek", "dtype": "float32", "quantization": "none"} | settings
+    return Curve(
+        settings=names,
+        keys=(" ".join([names["model"], names["benchmark"], names["anchor"]]),),
+        lo=values,
+        hi=values,
+        passed=outcomes,
+        plain=outcomes[:, 0] if plain is None else np.asarray(plain, dtype=bool),
+        visible=np.full(n_tasks, np.nan) if visible is None else np.asarray(visible, dtype=float),
+        task_ids=pd.Index([f"T/{number:03}" for number in range(n_tasks)]),
+    )
+
+
+def outcomes(rates: Sequence[float], n_tasks: int) -> np.ndarray:
+    """(T, P): at each omega the first tasks pass, so that rates differ as certainly as they can."""
+    return np.arange(n_tasks)[:, None] < np.rint(np.asarray(rates) * n_tasks)

@@ -1,3 +1,6 @@
+import gc
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -82,8 +85,8 @@ def test_what_is_given_up_counts_in_no_rate(tmp_path: Path) -> None:
     write_run(tmp_path, "k", verdicts, omega={"lo": 0.0, "hi": 0.5})
     columns = ["omega_lo", "omega_hi", "n_tasks", "n_passed", "pass_at_1", "baseline_pass_at_1"]
     assert numbers(summarise(tmp_path), *columns) == [(0.0, 0.2, 2, 1, 0.5, 0.5), (0.2, 0.4, 1, 0, 0.0, 0.0)]
-    done = aggregate.progress(aggregate.load([Results(tmp_path)])[0])
-    assert done == aggregate.Progress(done=2, total=2, lines=4, scored=2, given_up=2)
+    done = aggregate.progress(next(aggregate.load([Results(tmp_path)])))
+    assert done == aggregate.Progress(done=2, total=2, lines=4, scored=2, given_up=2, suspect=0)
 
 
 def test_unfinished_runs_count_what_is_there(tmp_path: Path) -> None:
@@ -98,8 +101,8 @@ def test_unfinished_runs_count_what_is_there(tmp_path: Path) -> None:
     ]
     # compared over the same tasks: only A has both
     assert numbers(table[1:], "baseline_pass_at_1", "delta", "fixed", "broken") == [(0.0, 1.0, 1, 0)] * 2
-    done = aggregate.progress(aggregate.load([Results(tmp_path)])[0])
-    assert done == aggregate.Progress(done=6, total=9, lines=6, scored=5, given_up=0)
+    done = aggregate.progress(next(aggregate.load([Results(tmp_path)])))
+    assert done == aggregate.Progress(done=6, total=9, lines=6, scored=5, given_up=0, suspect=0)
 
 
 def test_a_baseline_from_a_plain_run_of_another_anchor_and_folder(tmp_path: Path) -> None:
@@ -112,6 +115,37 @@ def test_a_baseline_from_a_plain_run_of_another_anchor_and_folder(tmp_path: Path
     table = summarise(tmp_path / "a", tmp_path / "b")
     row = table[table["key"] == "spa"].iloc[0]
     assert (row["baseline_pass_at_1"], row["delta"], row["fixed"], row["broken"]) == (0.5, 0.5, 1, 0)
+
+
+def test_tasks_name_the_plain_run_that_they_are_compared_with(tmp_path: Path) -> None:
+    """Its own, else the one with most tasks; a task that it lacks has none."""
+    write_run(tmp_path, "a_few", {"A": points("f")}, anchor="none")
+    write_run(tmp_path, "many", {"A": points("p"), "B": points("f")}, anchor="none")
+    write_run(tmp_path, "own", {"A": points("f", "p")}, anchor="signature")
+    write_run(tmp_path, "spa", {task: points("p", omegas=[0.3]) for task in "ABC"})
+    table = aggregate.tasks(aggregate.load([Results(tmp_path)])).set_index(["key", "task_id", "omega_lo"])
+    compared = table[["plain_key", "plain"]]
+    assert compared.loc["own"].to_numpy().tolist() == [["own", False]] * 2
+    assert compared.loc["spa"][:2].to_numpy().tolist() == [["many", True], ["many", False]]
+    assert compared.loc["spa"].iloc[2].isna().all()
+
+
+def test_many_cells_are_read_one_at_a_time(tmp_path: Path) -> None:
+    """Whatever the number of cells, only the one that is being read is in memory."""
+    for number in range(5):
+        write_run(tmp_path, f"k{number}", {"A": points("p", "f")})
+    alive: list[weakref.ref[aggregate.Cell]] = []
+
+    def watched() -> Iterator[aggregate.Cell]:
+        for cell in aggregate.load([Results(tmp_path)]):
+            alive.append(weakref.ref(cell))
+            yield cell
+            del cell
+            gc.collect()
+            assert sum(reference() is not None for reference in alive) <= 1
+
+    assert len(aggregate.summary(aggregate.tasks(watched()))) == 10
+    assert len(alive) == 5
 
 
 @pytest.mark.parametrize(
@@ -183,7 +217,7 @@ def test_unscored_runs_give_an_empty_table(tmp_path: Path) -> None:
 def test_quantization_names_lossy_weights(tmp_path: Path) -> None:
     for key, weights, quantization in [("a", None, "none"), ("b", "Q4_1", "none"), ("c", "Q4_1", "int8")]:
         write_run(tmp_path, key, {"A": points("p")}, weights=weights, quantization=quantization)
-    cells = aggregate.load([Results(tmp_path)])
+    cells = list(aggregate.load([Results(tmp_path)]))
     assert [cell.quantization for cell in cells] == ["none", "Q4_1", "Q4_1+int8"]
 
 

@@ -1,0 +1,176 @@
+"""How a results folder of very many cells behaves: synthetic runs are written, listed, resumed and aggregated.
+
+Each step runs in a process of its own, so that its peak memory is its own. The cells are unlike real ones in having few
+samples; what a step takes for each further sample is bounded by reading its line.
+"""
+
+import resource
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import pairwise
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from spa import aggregate, omega, provenance, status
+from spa.records import Generation, Part, Score
+from spa.store import Results, Run, find_results, solution_sha
+
+OMEGAS = (omega.Values((0.0, 0.3)), omega.Values((0.3, 0.5)))  # in turn; the second finds omega 0 in another cell
+TASKS = [f"HumanEval/{number}" for number in range(3)]
+UNFINISHED = 10  # every tenth cell lacks its last sample
+
+_PROMPT = '"""Return the second largest element of a list of numbers that may hold equal ones."""\n' * 4
+
+
+def measure(sizes: Sequence[int], folder: Path | None = None) -> dict[str, Any]:
+    """Seconds, cells a second and peak memory of each step at each number of cells.
+
+    `folder` is where the cells lie for the time being; by default the system's folder of temporary files.
+    """
+    rows = []
+    for cells in sizes:
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            for step in (write, look, resume, summarise):
+                with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+                    seconds, mib, done = process.submit(_timed, step, Path(scratch), cells).result()
+                row = {"cells": cells, "step": step.__name__, "seconds": seconds, "cells_per_second": cells / seconds}
+                rows.append(row | {"peak_mib": mib, "result": done})
+    environment = provenance.environment()
+    return {
+        "samples_per_cell": len(TASKS) * len(OMEGAS[0].values),
+        "steps": rows,
+        "growth": growth(rows),
+        "machine": {name: environment[name] for name in ("versions", "git", "hardware")},
+    }
+
+
+def growth(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Each step's time over its time at the next smaller size, beside the ratio of the sizes."""
+    ratios = {}
+    for step in dict.fromkeys(row["step"] for row in rows):
+        of_step = [row for row in rows if row["step"] == step]
+        for small, large in pairwise(of_step):
+            name = f"{step}, {large['cells']} / {small['cells']} cells"
+            ratios[name] = large["seconds"] / small["seconds"]
+    return ratios
+
+
+def render(result: dict[str, Any]) -> str:
+    """The measurement as text."""
+    columns = ("cells", "step", "seconds", "cells_per_second", "peak_mib")
+    rows = [[row[column] for column in columns] for row in result["steps"]]
+    table = tabulate(rows, ["cells", "step", "seconds", "cells/s", "peak MiB"], floatfmt=("d", "", ".1f", ".0f", ".0f"))
+    ratios = tabulate(list(result["growth"].items()), ["time", "ratio"], floatfmt=".2f")
+    return f"{result['samples_per_cell']} samples a cell\n\n{table}\n\n{ratios}"
+
+
+def write(folder: Path, cells: int) -> int:
+    """Make the cells through the store, as runs do; the number of samples."""
+    samples = 0
+    for number in range(cells):
+        run = Results(folder).run(f"{number:012x}")
+        with run.locked():
+            run.write_manifest(_manifest(run.key, number))
+            texts = [_sample(number, task, value) for task in TASKS for value in _omegas(number).values]
+            run.append_scores(_score(sample) for sample in texts)
+            del texts[len(texts) - (number % UNFINISHED == 0) :]
+            run.append_samples(texts)
+        samples += len(texts)
+    return samples
+
+
+def look(folder: Path, cells: int) -> int:
+    """What status.py does; the number of interrupted cells."""
+    return status.look(find_results([folder])).counts["interrupted"]
+
+
+def resume(folder: Path, cells: int) -> int:
+    """Take each cell, see what it lacks, add that; the number of samples added."""
+    added = 0
+    for run in Results(folder).runs():
+        with run.locked():
+            missing = list(_missing(run))
+            run.append_samples(missing)
+            added += len(missing)
+    return added
+
+
+def summarise(folder: Path, cells: int) -> int:
+    """What report.py does up to summary.csv; its number of rows."""
+    return len(aggregate.summary(aggregate.tasks(aggregate.load(find_results([folder])))).to_csv().splitlines()) - 1
+
+
+def _timed(step: Callable[[Path, int], int], folder: Path, cells: int) -> tuple[float, float, int]:
+    start = time.perf_counter()
+    done = step(folder, cells)
+    return time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, done
+
+
+def _missing(run: Run) -> Iterator[Generation]:
+    whole = omega.from_json(run.manifest()["omega"])
+    done: dict[str, list[tuple[float, float]]] = {}
+    for sample in run.iter_samples(Part):
+        done.setdefault(sample.task_id, []).append((sample.omega_lo, sample.omega_hi))
+    for task in TASKS:
+        for part in omega.remaining(whole, done.get(task, [])):
+            yield from (_sample(int(run.key, 16), task, value) for value, _ in omega.bounds(part))
+
+
+def _omegas(number: int) -> omega.Values:
+    return OMEGAS[number % len(OMEGAS)]
+
+
+def _manifest(key: str, number: int) -> dict[str, Any]:
+    """A hundred cells in a row are of one model."""
+    model = f"synthetic {number // 100}"
+    return {
+        "key": key,
+        "status": "running" if number % UNFINISHED == 0 else "complete",
+        "experiment": "scale",
+        "model": model,
+        "benchmark": "humaneval_plus",
+        "anchor": "description",
+        "mask": "per_token",
+        "profile": "paper",
+        "template": "deepseek_coder",
+        "dtype": "float32",
+        "quantization": "none",
+        "omega": omega.to_json(_omegas(number)),
+        "n_tasks": len(TASKS),
+        "n_anchored": len(TASKS),
+        "task_ids": TASKS,
+        "data": {"source": "synthetic", "md5": "0" * 32},
+        "scoring": {"scorer_id": "synthetic"},
+        "identity": {"model": model, "anchor": "description", "omega": omega.to_json(_omegas(number))},
+    }
+
+
+def _sample(number: int, task: str, value: float) -> Generation:
+    program = f"def second_largest(numbers):\n    return sorted(set(numbers))[-2]  # {number} {value}\n"
+    return Generation(
+        task_id=task,
+        solution=_PROMPT + program,
+        omega_lo=value,
+        omega_hi=value,
+        raw=program,
+        completion=program,
+        prompt_text=_PROMPT,
+        original_ids=list(range(100)),
+        masked_ids=list(range(100)),
+        masked_positions=list(range(20)),
+        completion_ids=list(range(40)),
+        finish_reason="stop",
+        anchor_spans=[(3, 80)],
+        seconds=1.5,
+        batch_rows=16,
+    )
+
+
+def _score(sample: Generation) -> Score:
+    verdict = "pass" if sample.omega_lo or sample.task_id == TASKS[0] else "fail"
+    return Score(sample.task_id, solution_sha(sample.solution), verdict, verdict, None, "", 0.1, "synthetic")

@@ -1,0 +1,45 @@
+"""The simulation does what it measures: every cell is written, listed, resumed and aggregated."""
+
+from pathlib import Path
+
+import pytest
+
+from spa import aggregate, scale, status
+from spa.store import Results, find_results
+
+
+def test_the_steps_do_their_work(tmp_path: Path) -> None:
+    cells, omegas = 120, len(scale.OMEGAS[0].values)
+    per_cell = len(scale.TASKS) * omegas
+    assert scale.write(tmp_path, cells) == cells * per_cell - 12
+    assert scale.look(tmp_path, cells) == 12
+    assert scale.resume(tmp_path, cells) == 12
+    assert scale.resume(tmp_path, cells) == 0
+    assert {len(run.samples()) for run in Results(tmp_path).runs()} == {per_cell}
+    assert scale.summarise(tmp_path, cells) == cells * omegas * 2
+    table = aggregate.summary(aggregate.tasks(aggregate.load(find_results([tmp_path]))))
+    assert set(table["n_tasks"]) == {len(scale.TASKS)}
+    assert table["delta"].notna().all()
+    assert {row.done for row in status.look([Results(tmp_path)]).rows} == {len(scale.TASKS)}
+
+
+def test_growth_by_hand() -> None:
+    rows = [
+        {"cells": cells, "step": step, "seconds": seconds}
+        for cells, step, seconds in [(10, "look", 1.0), (10, "resume", 4.0), (20, "look", 2.5), (20, "resume", 6.0)]
+    ]
+    assert scale.growth(rows) == {"look, 20 / 10 cells": 2.5, "resume, 20 / 10 cells": 1.5}
+
+
+@pytest.mark.slow
+def test_a_measurement_leaves_nothing_behind(tmp_path: Path) -> None:
+    result = scale.measure([20], tmp_path)
+    assert [(row["step"], row["result"]) for row in result["steps"]] == [
+        ("write", 118),
+        ("look", 2),
+        ("resume", 2),
+        ("summarise", 80),
+    ]
+    assert all(row["seconds"] > 0 and row["peak_mib"] > 10 for row in result["steps"])
+    assert "cells/s" in scale.render(result)
+    assert list(tmp_path.iterdir()) == []
