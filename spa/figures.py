@@ -4,6 +4,7 @@ Colours are Okabe and Ito's, which colour-blind readers can tell apart; line sty
 """
 
 import io
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from spa.store import write_atomically
+from spa.files import write_atomically
 from spa.tables import benchmark_name
 
 COLUMN_WIDTH = 3.4  # inches: one column of a two-column page
@@ -25,8 +26,8 @@ LEGEND_ROW = 0.14
 SERIES = ["experiment", "anchor", "mask", "profile", "template", "dtype", "quantization"]
 _DRAWN = ["n_tasks", "pass_at_1", "ci_low", "ci_high", "baseline_pass_at_1"]
 # Lists of coprime lengths: only the 43rd series looks like the first.
-_COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
-_MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
+COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
+MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 _LINES: list[str | tuple[int, tuple[float, ...]]] = [
     "-",
     (0, (5, 1.5)),
@@ -35,7 +36,7 @@ _LINES: list[str | tuple[int, tuple[float, ...]]] = [
     (0, (8, 2)),
     (0, (4, 1.2, 1, 1.2, 1, 1.2)),
 ]
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "font.size": 7.5,
     "axes.titlesize": 8,
     "legend.fontsize": 6.5,
@@ -46,6 +47,27 @@ _STYLE: dict[Any, Any] = {
     "ytick.major.width": 0.6,
     "pdf.fonttype": 42,  # TrueType outlines, which publishers ask for
 }
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """A figure, and the rows that it draws."""
+
+    name: str  # of its files, without suffix
+    caption: str
+    figure: Figure
+    rows: pd.DataFrame
+
+
+def omega_curves(summary: pd.DataFrame) -> list[Drawing]:
+    """Pass@1 over omega, a figure for each model."""
+    rows = curve_rows(summary)
+    slugs = rows["model"].str.lower().str.replace(r"[^a-z0-9]+", "_", regex=True)
+    caption = "Pass@1 of {} over omega. Bands: 95% Wilson intervals."
+    return [
+        Drawing(f"omega_curve_{slug}", caption.format(model["model"].iloc[0]), omega_curve(model), model)
+        for slug, model in ((slug, part.reset_index(drop=True)) for slug, part in rows.groupby(slugs))
+    ]
 
 
 def curve_rows(summary: pd.DataFrame) -> pd.DataFrame:
@@ -67,7 +89,7 @@ def omega_curve(rows: pd.DataFrame) -> Figure:
     `rows` as `curve_rows` gives them, not empty. Single omegas are points joined by a line, an interval is a step
     function.
     """
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         several = [column for column in SERIES if rows[column].nunique() > 1] or ["anchor"]
         number = rows.groupby(SERIES).ngroup()  # the same look for the same series in every panel
         names = rows[several].replace("", "no experiment")
@@ -135,7 +157,7 @@ def _draw_panel(axis: Axes, panel: pd.DataFrame) -> None:
 def _draw_points(axis: Axes, rows: pd.DataFrame) -> None:
     omega, rate, low, high = (rows[c].to_numpy(dtype=float) for c in ["omega_lo", "pass_at_1", "ci_low", "ci_high"])
     style = _look(rows)
-    axis.plot(omega, rate * 100, marker=_MARKERS[rows["number"].iloc[0] % len(_MARKERS)], markersize=3.5, **style)
+    axis.plot(omega, rate * 100, marker=MARKERS[rows["number"].iloc[0] % len(MARKERS)], markersize=3.5, **style)
     if len(rows) > 1:
         axis.fill_between(omega, low * 100, high * 100, color=style["color"], alpha=0.15, linewidth=0)
     else:  # a band of no width would not be seen
@@ -162,7 +184,7 @@ def _draw_steps(axis: Axes, rows: pd.DataFrame) -> None:
 def _look(series: pd.DataFrame) -> dict[str, Any]:
     number, label = series[["number", "label"]].iloc[0]
     return {
-        "color": _COLOURS[number % len(_COLOURS)],
+        "color": COLOURS[number % len(COLOURS)],
         "linestyle": _LINES[number % len(_LINES)],
         "linewidth": 1.1,
         "label": label,
@@ -171,6 +193,6 @@ def _look(series: pd.DataFrame) -> dict[str, Any]:
 
 def _bytes(figure: Figure, form: str, metadata: dict[str, None]) -> bytes:
     buffer = io.BytesIO()
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure.savefig(buffer, format=form, dpi=200, metadata=metadata)
     return buffer.getvalue()

@@ -1,14 +1,24 @@
-"""Intervals and paired tests. Arrays in, numbers out."""
+"""Intervals, paired tests, and shapes of a curve over omega. Arrays in, numbers out.
+
+Letters: T tasks, P omegas or parts of an interval in ascending order, B bootstrap resamples. The bootstraps draw tasks,
+with the generator that they are given, and take percentiles (Efron and Tibshirani 1993, chapter 13).
+"""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+CONFIDENCE = 0.95
+RESAMPLES = 2000
+_TAILS = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
 
 
-def wilson(n_passed: ArrayLike, n_tasks: ArrayLike, confidence: float = 0.95) -> tuple[Floats, Floats]:
+def wilson(n_passed: ArrayLike, n_tasks: ArrayLike, confidence: float = CONFIDENCE) -> tuple[Floats, Floats]:
     """Lower and upper end of Wilson's score interval for a pass rate, as fractions; `n_tasks` must be positive."""
     low, high = proportion_confint(np.asarray(n_passed), np.asarray(n_tasks), alpha=1 - confidence, method="wilson")
     return np.clip(low, 0, 1), np.clip(high, 0, 1)
@@ -22,3 +32,127 @@ def mcnemar_exact(fixed: ArrayLike, broken: ArrayLike) -> Floats:
     fixed, broken = np.asarray(fixed), np.asarray(broken)
     p_value: Floats = np.minimum(1.0, 2 * stats.binom.cdf(np.minimum(fixed, broken), fixed + broken, 0.5))
     return p_value
+
+
+def holm(p_values: ArrayLike) -> Floats:
+    """Holm's step-down adjustment over the p-values that are not NaN, which stay NaN and count as no test."""
+    adjusted = np.array(p_values, dtype=float)
+    tested = ~np.isnan(adjusted)
+    if tested.any():
+        adjusted[tested] = multipletests(adjusted[tested], method="holm")[1]
+    return adjusted
+
+
+def paired_interval(differences: ArrayLike, rng: np.random.Generator) -> tuple[float, float]:
+    """Bootstrap interval of the mean of T paired differences."""
+    sample = (np.asarray(differences, dtype=float),)
+    found = stats.bootstrap(
+        sample, np.mean, n_resamples=RESAMPLES, confidence_level=CONFIDENCE, method="percentile", rng=rng
+    )
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+
+
+def delta_interval(
+    fixed: ArrayLike, broken: ArrayLike, n_tasks: ArrayLike, rng: np.random.Generator
+) -> tuple[Floats, Floats]:
+    """Paired bootstrap interval of a difference of pass rates, (fixed - broken) / n_tasks, for many comparisons.
+
+    A resample of tasks has multinomial counts of fixed and broken ones, so equal counts share their draws.
+    """
+    counts = np.column_stack([np.asarray(each, dtype=float) for each in (fixed, broken, n_tasks)])
+    distinct, where = np.unique(counts, axis=0, return_inverse=True)
+    ends = np.empty((len(distinct), 2))
+    for row, (n_fixed, n_broken, n) in enumerate(distinct):
+        shares = [n_fixed / n, n_broken / n, 1 - (n_fixed + n_broken) / n]
+        drawn = rng.multinomial(int(n), shares, size=RESAMPLES)
+        ends[row] = np.quantile((drawn[:, 0] - drawn[:, 1]) / n, _TAILS)
+    low, high = ends[where.ravel()].T
+    return low, high
+
+
+def resamples(n_tasks: int, rng: np.random.Generator, n_resamples: int = RESAMPLES) -> NDArray[np.float32]:
+    """How often each bootstrap resample draws each task, over T: (B, T); its product with (T, P) has their means."""
+    drawn = rng.multinomial(n_tasks, np.full(n_tasks, 1 / n_tasks), size=n_resamples)
+    return (drawn / n_tasks).astype(np.float32)
+
+
+def best_omegas(passed: Bools, rng: np.random.Generator) -> Bools:
+    """The omegas (P,) that `passed` (T, P) does not exclude as the best.
+
+    An omega is excluded where the best observed rate exceeds its own by more than 95% of resamples deviate:
+    max over w of (r*(w) - r(w)) - (r*(omega) - r(omega)), with r* a resample's rate. So a true optimum is kept in at
+    least 95% of samples, whatever the other rates are (comparison with the best, Hsu 1996, by a paired bootstrap).
+    """
+    outcomes = passed.astype(np.float32)
+    rates = outcomes.mean(axis=0)
+    deviations = resamples(len(passed), rng, 1000) @ outcomes - rates  # (B, P)
+    excess = deviations.max(axis=1, keepdims=True) - deviations
+    position = int(np.ceil(CONFIDENCE * len(excess))) - 1
+    allowed = np.partition(excess, position, axis=0)[position]
+    return np.asarray(rates.max() - rates <= allowed + 1e-6)
+
+
+def pooled_steps(passed: ArrayLike, rng: np.random.Generator) -> list[tuple[int, int]]:
+    """The steps of a curve that are left after pooling: half-open ranges of the P columns of `passed` (T, P).
+
+    While the paired interval of some two neighbouring steps' difference covers 0, the two whose difference is
+    smallest, measured in its bootstrap standard errors, become one, whose pass rate is its columns' mean.
+    """
+    outcomes = np.asarray(passed, dtype=np.float32)
+    rates = np.vstack([outcomes.mean(axis=0), resamples(len(outcomes), rng) @ outcomes])  # observed, then B resamples
+    steps = [(column, column + 1) for column in range(outcomes.shape[1])]
+    while len(steps) > 1:
+        means = np.column_stack([rates[:, first:stop].mean(axis=1) for first, stop in steps])
+        rises = np.diff(means, axis=1)  # (1 + B, steps - 1)
+        low, high = np.quantile(rises[1:], _TAILS, axis=0)
+        size = np.abs(rises[0]) / np.maximum(rises[1:].std(axis=0), 1e-12)
+        size[(low > 1e-6) | (high < -1e-6)] = np.inf
+        closest = int(np.argmin(size))
+        if np.isinf(size[closest]):
+            break
+        steps[closest : closest + 2] = [(steps[closest][0], steps[closest + 1][1])]
+    return steps
+
+
+def falls_after_rises(rates: ArrayLike) -> int:
+    """How often a sequence of different pass rates changes from rising to falling."""
+    rises = np.diff(np.asarray(rates, dtype=float)) > 0
+    return int((rises[:-1] & ~rises[1:]).sum())
+
+
+def common_slope(
+    task: ArrayLike, position: ArrayLike, value: ArrayLike, rng: np.random.Generator
+) -> tuple[float, float, float]:
+    """The least-squares slope of value over position, one for all tasks with a level for each; and its interval.
+
+    The three arrays have an entry for each measurement; the bootstrap draws whole tasks. NaN where no task has two
+    positions.
+    """
+    _, index = np.unique(np.asarray(task), return_inverse=True)
+    x, y = np.asarray(position, dtype=float), np.asarray(value, dtype=float)
+    n = np.bincount(index)
+    x = x - (np.bincount(index, x) / n)[index]
+    xy, xx = np.bincount(index, x * y), np.bincount(index, x * x)  # (T,) each: a task's level falls out
+    xy, xx = xy[xx > 0], xx[xx > 0]
+    if not len(xx):
+        return float("nan"), float("nan"), float("nan")
+    weights = resamples(len(xx), rng)
+    low, high = np.quantile((weights @ xy) / np.maximum(weights @ xx, 1e-300), _TAILS)
+    return float(xy.sum() / xx.sum()), float(low), float(high)
+
+
+def mean_band(values: ArrayLike, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
+    """Mean over the T tasks of each column of `values` (T, P), and a bootstrap interval that draws tasks.
+
+    NaN is a task without that column: it counts in no mean. A column without any task is NaN.
+    """
+    table = np.asarray(values, dtype=float)
+    present = ~np.isnan(table)
+    filled, drawn = np.where(present, table, 0.0), resamples(len(table), rng)
+    with np.errstate(invalid="ignore"):  # 0 / 0 where a resample has no task of a column
+        mean = filled.sum(axis=0) / present.sum(axis=0)
+        resampled = (drawn @ filled) / (drawn @ present)  # (B, P)
+    known = present.any(axis=0)
+    low, high = np.full((2, table.shape[1]), np.nan)
+    low[known], high[known] = np.nanquantile(resampled[:, known], _TAILS, axis=0)
+    return mean, low, high

@@ -1,5 +1,8 @@
 """Tidy data -> tables, and their text forms. Fractions become per cent only here, when they are rendered."""
 
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,8 +15,73 @@ NOTE = (
 )
 INTERVAL_NOTE = "Of an omega interval the table shows the parts that hold evenly spaced omegas; summary.csv holds all."
 
+Format = Callable[[Any], str]
+
 _BENCHMARKS = {"humaneval": "HumanEval", "humaneval_plus": "HumanEval+", "mbpp": "MBPP", "mbpp_plus": "MBPP+"}
 _SHOWN_OF_INTERVAL = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Numbers, and how they are shown: `shown` has the rows of `data` as strings under readable headings."""
+
+    name: str  # of its files, without suffix
+    title: str
+    data: pd.DataFrame
+    shown: pd.DataFrame
+    n_names: int  # columns of `shown`, from the left, that name a row
+    notes: tuple[str, ...]
+
+    @property
+    def headings(self) -> list[str]:
+        """One line each, where `shown` has two levels of them."""
+        return [" ".join(filter(None, [name] if isinstance(name, str) else name)) for name in self.shown.columns]
+
+    @property
+    def alignment(self) -> list[str]:
+        return ["left" if column < self.n_names else "right" for column in range(self.shown.shape[1])]
+
+    def forms(self) -> dict[str, str]:
+        """Its files' contents, by suffix."""
+        return {"md": self.markdown(), "tex": self.latex(), "csv": csv(self.data)}
+
+    def markdown(self) -> str:
+        """A pipe table, its notes below."""
+        rows = self.shown.to_numpy().tolist()
+        body: str = tabulate(rows, self.headings, tablefmt="pipe", disable_numparse=True, colalign=self.alignment)
+        return "\n\n".join([f"# {self.title}", body, *self.notes]) + "\n"
+
+    def latex(self) -> str:
+        """A `tabular` in booktabs style, to stand in a table environment of the paper's own; the notes are comments."""
+        comments = "".join(f"% {note}\n" for note in ["Needs \\usepackage{booktabs}.", self.title, *self.notes])
+        columns = "".join(side[0] for side in self.alignment)
+        return comments + self.shown.to_latex(index=False, escape=True, column_format=columns, multicolumn_format="c")
+
+
+def shown_as(data: pd.DataFrame, headings: Mapping[str, tuple[str, Format]]) -> pd.DataFrame:
+    """`data` as strings: for each heading a column and its format; None and NaN stay empty."""
+    return pd.DataFrame(
+        {
+            heading: ["" if pd.isna(value) else form(value) for value in data[column]]
+            for heading, (column, form) in headings.items()
+        },
+        dtype=object,
+    )
+
+
+def percent(rate: float) -> str:
+    """A rate as "12.3", its unit stands in the heading."""
+    return f"{rate * 100:.1f}"
+
+
+def signed(delta: float) -> str:
+    """A difference of rates in points, with its sign; a zero has none."""
+    text = f"{delta * 100:+.1f}"
+    return "0.0" if text in ("+0.0", "-0.0") else text
+
+
+def p_text(p_value: float) -> str:
+    return "<0.001" if p_value < 0.0005 else f"{p_value:.3f}"
 
 
 def benchmark_name(benchmark: str) -> str:
@@ -23,7 +91,7 @@ def benchmark_name(benchmark: str) -> str:
 
 def omega_text(lo: float, hi: float) -> str:
     """One value, or the part of an interval from `lo` up to `hi`."""
-    return f"{lo:g}" if lo == hi else f"{lo:.4f}..{hi:.4f}"
+    return f"{lo:g}" if hi - lo < sys.float_info.min else f"{lo:.4f}..{hi:.4f}"
 
 
 def omega_set_text(omega: list[float] | dict[str, float]) -> str:

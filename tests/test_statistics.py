@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import binomtest
 from statsmodels.stats.contingency_tables import mcnemar
 
-from spa.statistics import mcnemar_exact, wilson
+from spa.statistics import mcnemar_exact, mean_band, wilson
 
 
 def test_wilson_by_hand() -> None:
@@ -44,3 +44,18 @@ def test_mcnemar_is_the_binomial_test_and_statsmodels() -> None:
     for f, b, p_value in zip(fixed, broken, mcnemar_exact(fixed, broken), strict=True):
         assert p_value == pytest.approx(binomtest(int(f), int(f + b)).pvalue if f + b else 1)
         assert p_value == pytest.approx(mcnemar([[7, b], [f, 3]], exact=True).pvalue)
+
+
+def test_mean_band_counts_the_tasks_that_have_a_value() -> None:
+    mean, low, high = mean_band([[1.0, 2.0, np.nan], [3.0, np.nan, np.nan]], np.random.default_rng(0))
+    np.testing.assert_allclose(mean, [2, 2, np.nan])
+    np.testing.assert_allclose(low, [1, 2, np.nan])
+    np.testing.assert_allclose(high, [3, 2, np.nan])
+
+
+def test_mean_band_covers_the_mean_as_often_as_it_says() -> None:
+    """300 samples of 60 normal values each; 95% by a bootstrap of 60 is a little less."""
+    rng = np.random.default_rng(1)
+    bands = [mean_band(rng.normal(size=(60, 1)), rng) for _ in range(300)]
+    covered = np.mean([low[0] <= 0 <= high[0] for _, low, high in bands])
+    assert 0.90 <= covered <= 0.98

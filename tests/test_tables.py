@@ -144,3 +144,28 @@ def test_an_empty_table_renders(tmp_path: Path) -> None:
 )
 def test_omega_set_text(omega: list[float] | dict[str, float], text: str) -> None:
     assert tables.omega_set_text(omega) == text
+
+
+@pytest.mark.parametrize(("delta", "text"), [(0.0316, "+3.2"), (-0.2, "-20.0"), (0.0, "0.0"), (-0.0001, "0.0")])
+def test_signed(delta: float, text: str) -> None:
+    assert tables.signed(delta) == text
+
+
+@pytest.mark.parametrize(("p_value", "text"), [(0.0004, "<0.001"), (0.0006, "0.001"), (1.0, "1.000")])
+def test_p_text(p_value: float, text: str) -> None:
+    assert tables.p_text(p_value) == text
+
+
+def test_a_table_in_three_forms() -> None:
+    data = pd.DataFrame({"name": ["a_b", "c"], "rate": [0.123456, float("nan")]})
+    shown = tables.shown_as(data, {"Name": ("name", str), "Rate (%)": ("rate", tables.percent)})
+    table = tables.Table("t", "Rates", data, shown, 1, ("A note.",))
+    forms = table.forms()
+    assert forms["csv"] == "name,rate\na_b,0.123456\nc,\n"
+    assert forms["md"].splitlines()[0] == "# Rates"
+    assert "| a_b    |       12.3 |" in forms["md"]
+    assert "| c      |            |" in forms["md"]
+    assert forms["md"].endswith("\n\nA note.\n")
+    assert r"a\_b & 12.3 \\" in forms["tex"]
+    assert r"\begin{tabular}{lr}" in forms["tex"]
+    assert forms["tex"].splitlines()[2] == "% A note."

@@ -1,0 +1,102 @@
+"""What the claims are judged by: the cells' curves, attention measurements and benchmarks of speed."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from spa.curves import Curve, curves
+from spa.errors import SpaError
+from spa.store import Results
+
+ATTENTION = ["task_id", "branch", "measure", "position", "relative_position", "prompt_share", "anchor_share"]
+SPEED_RATIO = "SPA / plain at 16, time"  # of spa.bench
+SHAPES = {"1.3b", "6.7b", "33b"}  # of the paper's models, which the benchmark fills with random weights
+_SPEED_SIDES = ("ours, SPA", "ours, plain")
+_SPEED_BATCH = 16
+
+
+@dataclass(frozen=True)
+class Attention:
+    """One attention measurement; `shares` has the columns ATTENTION."""
+
+    key: str
+    model: str
+    benchmark: str
+    shares: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Speed:
+    """The time of SPA over that of plain decoding, by our engine at batch 16."""
+
+    name: str  # of the file
+    conditions: str
+    of_the_paper: bool  # the shape of one of its models
+    ratio: float
+    rounds: tuple[float, ...]  # the ratio in each interleaved round
+    plain_tokens_per_second: float
+    spa_tokens_per_second: float
+
+
+@dataclass(frozen=True)
+class Evidence:
+    curves: Sequence[Curve]
+    attention: Sequence[Attention] = ()
+    speed: Sequence[Speed] = ()
+
+
+def read(folders: Sequence[Results], tasks: pd.DataFrame) -> Evidence:
+    """All that lies in results folders; `tasks` as `aggregate.tasks` gives them."""
+    visible = {
+        run.key: {score.task_id: score.passed for score in run.visible()} for folder in folders for run in folder.runs()
+    }
+    return Evidence(curves(tasks, visible), read_attention(folders), read_speed(folders))
+
+
+def read_attention(folders: Sequence[Results]) -> list[Attention]:
+    """The finished measurements of results folders, each key once; SpaError for a file without its columns."""
+    found: dict[str, Attention] = {}
+    for path in sorted(path for results in folders for path in results.folder.glob("attention/*/shares.csv")):
+        manifest = json.loads((path.parent / "manifest.json").read_bytes())
+        shares = pd.read_csv(path)
+        if missing := [name for name in ATTENTION if name not in shares]:
+            raise SpaError(f"{path} has no column {', '.join(missing)}; measure it again (scripts/attention.py)")
+        key = path.parent.name
+        found.setdefault(key, Attention(key, manifest["model"] or key, manifest["benchmark"], shares))
+    return list(found.values())
+
+
+def read_speed(folders: Sequence[Results]) -> list[Speed]:
+    """The benchmarks in `bench/`, in the results folders or beside them, that compare SPA with plain decoding."""
+    places = {place.resolve() for results in folders for place in (results.folder, results.folder.parent)}
+    found = {path.name: _speed(path) for place in sorted(places) for path in sorted(place.glob("bench/*.json"))}
+    return [speed for _, speed in sorted(found.items()) if speed]
+
+
+def _speed(path: Path) -> Speed | None:
+    try:
+        measured: dict[str, Any] = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise SpaError(f"{path} is not JSON ({error}); remove it, or measure again (make bench)") from None
+    ratio = measured.get("ratios", {}).get(SPEED_RATIO)
+    if ratio is None:
+        return None
+    spa, plain = (
+        next(row for row in measured["sides"] if (row["name"], row["batch"]) == (name, _SPEED_BATCH))
+        for name in _SPEED_SIDES
+    )
+    setting = measured["setting"]
+    model = f"random weights of shape {setting['shape']}" if setting["shape"] else "SmolLM2-135M-Instruct"
+    return Speed(
+        name=path.stem,
+        conditions=f"{model}, {setting['dtype']}, {setting['device']} ({measured['machine']['processor']})",
+        of_the_paper=setting["shape"] in SHAPES,
+        ratio=float(ratio),
+        rounds=tuple(a / b for a, b in zip(spa["rounds"], plain["rounds"], strict=True)),
+        plain_tokens_per_second=plain["tokens_per_second"],
+        spa_tokens_per_second=spa["tokens_per_second"],
+    )
