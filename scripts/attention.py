@@ -1,0 +1,30 @@
+"""Attention dilution in one cell, plain and at one omega: decode, measure, figures. Takes the keys of run.py."""
+
+import sys
+from pathlib import Path
+
+from spa.application import launch
+from spa.config import RunConfig
+
+finished: set[Path] = set()
+
+
+def cell(config: RunConfig) -> None:
+    from spa.dilution import measure_cell  # torch and transformers take seconds to import
+
+    measure_cell(config)
+    finished.add(Path(config.results_dir))
+
+
+def main() -> int:
+    code = launch(cell)
+    if finished:
+        from spa import report
+        from spa.store import Results
+
+        print(report.build([Results(folder) for folder in sorted(finished)]).closing())
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
