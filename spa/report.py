@@ -3,21 +3,21 @@
 No output depends on the clock, on the folder's place or on hash order: the same results give the same bytes.
 """
 
-import base64
+import itertools
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import jinja2
 import pandas as pd
 
-from spa import aggregate, figures, tables
+from spa import aggregate, attention_figures, claims, evidence, figures, forest, page, paper, tables
 from spa.aggregate import Cell
+from spa.cards import card
 from spa.errors import SpaError
-from spa.store import Results, write_atomically
+from spa.explorer import explorer
+from spa.files import write_atomically
+from spa.store import Attention, Results
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,8 @@ class Built:
     """What `build` wrote, and the main table for a terminal."""
 
     table: str
-    missing: list[str]  # one sentence for each thing that is not there or not finished
+    missing: list[str]  # one sentence for each thing of the runs that is not there or not finished
+    absent: list[str]  # one sentence for each of the paper's tables that the results do not allow
     summary: Path
     tables: list[Path]
     figures: list[Path]
@@ -35,7 +36,7 @@ class Built:
         """What a command prints at its end: the table, what is missing, where to look."""
         images = [path for path in self.figures if path.suffix == ".png"]
         places = [f"{'figure':<8}{_shown(path)}" for path in images] + [f"{'report':<8}{_shown(self.report)}"]
-        return "\n\n".join(part for part in [self.table, "\n".join(self.missing), "\n".join(places)] if part)
+        return "\n\n".join(part for part in [self.table, *map("\n".join, (self.missing, self.absent, places))] if part)
 
 
 def _shown(path: Path) -> Path:
@@ -44,50 +45,65 @@ def _shown(path: Path) -> Path:
 
 
 def build(results: list[Results], out: Path | None = None) -> Built:
-    """Write summary.csv, tables/, figures/ and report.html into `out`, by default the folders' common parent.
+    """Write summary.csv, tables/, figures/, claims.md and report.html into `out`, or the folders' common parent.
 
     Raises SpaError where no folder holds a run.
     """
-    cells = aggregate.distinct(aggregate.load(results))
+    cells = list(aggregate.load(results))
     if not cells:
         places = ", ".join(str(folder.folder) for folder in results) or "no folder"
         raise SpaError(f"there is no run in {places}; run a cell first (python scripts/run.py) or give its results_dir")
     target = Results(out or Path(os.path.commonpath([folder.folder.resolve() for folder in results])))
-    summary = aggregate.summary(aggregate.tasks(cells))
-    table = tables.main_table(summary)
+    judged = aggregate.tasks(cells)
+    summary, found = aggregate.summary(judged), evidence.read(results, judged)
+    table, papers, verdicts = tables.main_table(summary), paper.tables(found), claims.judge(found)
     written = {
         target.tables_folder / "main.md": tables.markdown(table),
         target.tables_folder / "main.tex": tables.latex(table),
         target.tables_folder / "main.csv": tables.csv(table),
     }
-    for path, content in {target.summary_path: tables.csv(summary), **written}.items():
+    for each in papers:
+        written |= {target.tables_folder / f"{each.name}.{form}": text for form, text in each.forms().items()}
+    others = {target.summary_path: tables.csv(summary), target.claims_path: claims.markdown(verdicts)}
+    for path, content in {**others, **written}.items():
         write_atomically(path, content)
 
-    drawn, images = [], []
-    for name, rows in _curves(summary):
-        saved = figures.save(figures.omega_curve(rows), rows, target.figures_folder, name)
-        drawn += saved
-        images.append((name, base64.b64encode(saved[0].read_bytes()).decode()))
-    missing = list(_missing(cells, summary))
+    measured = list({place.key: place for folder in results for place in folder.attentions()}.values())
+    drawings = [*figures.omega_curves(summary), *forest.drawings(papers)]
+    drawings += itertools.chain.from_iterable(map(attention_figures.draw, measured))
+    files = [figures.save(each.figure, each.rows, target.figures_folder, each.name) for each in drawings]
+    missing = [*_unfinished(results, cells), *_missing(cells, summary), *_unmeasured(measured)]
+    absent = paper.missing(papers)
     shown = tables.sparse(tables.rendered(table))
-    page = _template().render(
+    html = page.render(
         title=", ".join(sorted({folder.folder.resolve().name for folder in results})),
-        columns=list(zip(shown.columns, tables.alignment(shown), strict=True)),
-        rows=shown.to_numpy().tolist(),
-        notes=tables.notes(table),
-        images=images,
+        verdicts=verdicts,
+        tables=[
+            page.Table("Pass@1", shown, tables.alignment(shown), tables.notes(table)),
+            *(page.Table(each.title, each.shown, each.alignment, each.notes) for each in papers),
+        ],
+        figures=[
+            page.Figure(saved[0].read_bytes(), each.name, each.caption)
+            for each, saved in zip(drawings, files, strict=True)
+        ],
+        explorer=explorer(cells, judged, summary),
         missing=missing,
-        runs=[_provenance(cell) for cell in cells],
+        absent=absent,
+        cards=[card(cell) for cell in cells],
     )
-    write_atomically(target.report_path, page)
-    return Built(tables.text(table), missing, target.summary_path, list(written), drawn, target.report_path)
+    write_atomically(target.report_path, html)
+    saved = list(itertools.chain.from_iterable(files))
+    return Built(tables.text(table), missing, absent, target.summary_path, list(written), saved, target.report_path)
 
 
-def _curves(summary: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """A figure for each model: its file name without suffix, and its rows."""
-    rows = figures.curve_rows(summary)
-    for slug, model in rows.groupby(rows["model"].str.lower().str.replace(r"[^a-z0-9]+", "_", regex=True)):
-        yield f"omega_curve_{slug}", model.reset_index(drop=True)
+def _unfinished(results: list[Results], cells: list[Cell]) -> Iterator[str]:
+    """How many runs are not complete, and which are in no table because nothing of them is there yet."""
+    empty = {run.key for folder in results for run in folder.begun()} - {cell.run.key for cell in cells}
+    complete = sum(cell.field("status") == "complete" for cell in cells)
+    if complete < len(cells) + len(empty):
+        yield f"{complete} of {len(cells) + len(empty)} runs are complete."
+    for key in sorted(empty):
+        yield f"Run {key}: begun, but nothing of it is there."
 
 
 def _missing(cells: list[Cell], summary: pd.DataFrame) -> Iterator[str]:
@@ -100,9 +116,9 @@ def _missing(cells: list[Cell], summary: pd.DataFrame) -> Iterator[str]:
             yield f"{run}: {state}: {done.done} of {done.total} {what} are there."
         if done.given_up:
             yield f"{run}: parts of the interval given up (budget), counted in no rate: {done.given_up}."
-        if suspect := int((cell.lines["base_status"] == "suspect").sum()):
+        if done.suspect:
             what = "samples that evalplus passes and a second look does not"
-            yield f"{run}: suspect, counted as not passed: {suspect} {what}."
+            yield f"{run}: suspect, counted as not passed: {done.suspect} {what}."
         if warning := (cell.manifest.get("scoring") or {}).get("warning"):
             yield f"{run}: {warning}."
         if unscored := done.lines - done.given_up - done.scored:
@@ -112,53 +128,11 @@ def _missing(cells: list[Cell], summary: pd.DataFrame) -> Iterator[str]:
         yield f"{model}, run {key}: no plain run (omega 0) of the same settings to compare with."
 
 
-def _provenance(cell: Cell) -> dict[str, str]:
-    """A card: what produced the run's texts and verdicts, and how much of it is there. Without times."""
-    manifest, done = cell.manifest, aggregate.progress(cell)
-    scoring = manifest.get("scoring") or {}
-    data = manifest.get("data") or {}
-    card = {
-        "Run": cell.run.key,
-        "Experiment": cell.experiment,
-        "Model": cell.field("model"),
-        "Weights": manifest.get("weights") or "as published",
-        "dtype, quantization": f"{cell.field('dtype')}, {cell.field('quantization')}",
-        "Benchmark": tables.benchmark_name(cell.field("benchmark")),
-        "Data": ", ".join(f"{name} {data[name]}" for name in ["source", "md5"] if data.get(name)),
-        "Profile, template": f"{cell.field('profile')}, {cell.field('template')}",
-        "Anchor, mask": f"{cell.field('anchor')}, {cell.field('mask')}",
-        "Omega": tables.omega_set_text(cell.field("omega")),
-        "Tasks": f"{cell.field('n_tasks')} ({cell.field('n_anchored')} with the anchor)",
-        "Done": f"{done.done} of {done.total}, {done.scored} of {done.lines} lines scored",
-        "Sandbox": scoring.get("sandbox") or "",
-        "Suspect": str(int((cell.lines["base_status"] == "suspect").sum())),
-        "Plus tests": "yes" if scoring.get("plus") else "no",
-        "Corrections": _flat(scoring.get("corrections")),
-        "Scorer": scoring.get("scorer_id") or "",
-        "Warnings": _flat(manifest.get("warnings")),
-        "Command": _flat(manifest.get("command"), " "),
-        "Versions": _flat(manifest.get("versions")),
-        "Hardware": _flat(manifest.get("hardware")),
-    }
-    return {name: value or "none" for name, value in card.items()}
-
-
-def _flat(value: Any, between: str = "; ") -> str:
-    """A manifest's text, list or mapping as one line."""
-    if isinstance(value, dict):
-        return between.join(f"{name} {_flat(value[name], ', ')}" for name in value)
-    if isinstance(value, list):
-        return between.join(_flat(item, ", ") for item in value)
-    return re.sub(r"\s+", " ", str(value)) if value is not None else ""
-
-
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template("report.html.j2")
+def _unmeasured(measured: list[Attention]) -> Iterator[str]:
+    for place in measured:
+        manifest = place.manifest()
+        cell = f"{manifest['model']}, {tables.benchmark_name(manifest['benchmark'])}, attention {place.key}"
+        if manifest["status"] != "complete":
+            yield f"{cell}: unfinished: {manifest['n_tasks']} tasks are measured."
+        if left_out := manifest["n_without_anchor"]:
+            yield f"{cell}: {left_out} tasks have no such anchor and are left out."

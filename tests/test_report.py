@@ -7,6 +7,7 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from synthetic import grid_with_plus, interval, points, write_run
 
@@ -15,6 +16,7 @@ from spa.errors import SpaError
 from spa.store import Results, find_results
 
 ROOT = Path(__file__).resolve().parent.parent
+PAPER_TABLES = ("paper", "every_task", "tuned", "transfer", "test_triggered", "optimum", "published")
 REPORT = ROOT / "scripts" / "report.py"
 
 
@@ -37,17 +39,23 @@ def test_everything_is_written(tmp_path: Path) -> None:
     assert list(outputs(tmp_path)) == sorted(
         [
             *(
-                f"figures/omega_curve_{model}.{kind}"
-                for model in ("other_7b", "tiny_1m")
+                f"figures/{name}.{kind}"
+                for name in ("omega_curve_other_7b", "omega_curve_tiny_1m", "tuning", "optimum")
                 for kind in ("csv", "pdf", "png")
             ),
-            *(f"tables/main.{kind}" for kind in ("csv", "md", "tex")),
+            *(f"tables/{name}.{kind}" for name in ("main", *PAPER_TABLES) for kind in ("csv", "md", "tex")),
+            "claims.md",
             "report.html",
             "summary.csv",
         ]
     )
     assert built.missing == []
+    assert built.absent == [
+        "No table 'Anchor ablation': it needs several anchors, all else alike.",
+        "No table 'Cost of SPA': it needs the benchmark of speed (make bench).",
+    ]
     closing = built.closing()
+    assert "\n".join(built.absent) in closing
     assert closing.startswith(built.table)
     for path in ("figures/omega_curve_tiny_1m.png", "figures/omega_curve_other_7b.png", "report.html"):
         assert str(tmp_path / path) in closing
@@ -83,7 +91,7 @@ def test_the_same_results_give_the_same_bytes(tmp_path: Path) -> None:
 
 
 class Page(HTMLParser):
-    """Collects what a page loads from elsewhere, and its text."""
+    """Collects what a page loads from elsewhere, and the text that a reader sees without a script."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -93,10 +101,10 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
-        self.sources += [value for name, value in attrs if name in ("src", "href") and value]
+        self.sources += [value for name, value in attrs if name in ("src", "href") and value and value[0] != "#"]
 
     def handle_data(self, data: str) -> None:
-        self.text += data
+        self.text += "" if self.tags[-1:] in (["script"], ["style"]) else data
 
 
 def read_page(path: Path) -> Page:
@@ -111,7 +119,6 @@ def test_the_page_is_self_contained_and_holds_the_figures(tmp_path: Path) -> Non
     page = read_page(built.report)
     images = [base64.b64decode(source.removeprefix("data:image/png;base64,")) for source in page.sources]
     assert images == [path.read_bytes() for path in built.figures if path.suffix == ".png"]
-    assert "script" not in page.tags
     assert "link" not in page.tags
     text = re.sub(r"\s+", " ", page.text)
     for fact in (
@@ -136,8 +143,12 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     write_run(tmp_path, "died", {"A": points("p", omegas=[0.3])}, status="failed", model="Other")
     given_up = {"A": [(0.0, 0.2, "p"), (0.2, 0.5, "budget")], "B": [(0.0, 0.2, "p")]}
     write_run(tmp_path, "part", given_up, status="running", omega={"lo": 0.0, "hi": 0.5}, dtype="bfloat16")
+    write_run(tmp_path, "whole", {"A": points("p", "p")}, model="Whole")
+    Results(tmp_path).run("killed").folder.mkdir()
     built = report.build([Results(tmp_path)])
     assert built.missing == [
+        "1 of 5 runs are complete.",
+        "Run killed: begun, but nothing of it is there.",
         "Tiny 1M, HumanEval, run cut: unfinished: 4 of 6 samples are there.",
         "Tiny 1M, HumanEval, run cut: not scored: 1 of 4 samples.",
         "Other, HumanEval, run died: failed: 1 of 1 samples are there.",
@@ -148,6 +159,17 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     for sentence in built.missing:
         assert sentence in built.closing()
         assert sentence in read_page(built.report).text
+    assert set(pd.read_csv(built.summary)["key"]) == {"cut", "died", "part", "whole"}
+
+
+def test_a_line_that_is_being_written_is_not_read(tmp_path: Path) -> None:
+    run = write_run(tmp_path, "k", {"A": points("p", "p"), "B": points("f")}, status="running", omega=[0.0, 0.1])
+    for path in (run.samples_path, run.scores_path):
+        with path.open("a") as file:
+            file.write('{"task_id": "B", "sol')
+    built = report.build([Results(tmp_path)])
+    assert built.missing[1] == "Tiny 1M, HumanEval, run k: unfinished: 3 of 4 samples are there."
+    assert list(pd.read_csv(built.summary)["n_tasks"]) == [2, 1]
 
 
 def test_runs_without_scores_still_give_a_report(tmp_path: Path) -> None:
@@ -202,3 +224,12 @@ def test_suspects_and_a_missing_sandbox_are_told(tmp_path: Path) -> None:
     ):
         assert sentence in built.missing
         assert sentence in read_page(built.report).text
+
+
+def test_claims_are_written_with_their_numbers(tmp_path: Path) -> None:
+    two_models(tmp_path)
+    report.build([Results(tmp_path)])
+    text = (tmp_path / "claims.md").read_text()
+    assert "| C1 | SPA improves Pass@1 on every model and benchmark | not enough data |" in text
+    assert "- Other 7B on HumanEval, 3 tasks: " in text
+    assert "Runs: grid, interval." in text
