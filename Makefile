@@ -14,7 +14,7 @@ ARGS ?=
 
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help setup reproduce report test check doctor bench clean
+.PHONY: help setup reproduce attention plan fetch submit report test check doctor bench clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -28,11 +28,23 @@ $(READY): pyproject.toml constraints.txt scripts/setup.sh
 reproduce: setup ## run EXPERIMENT=quickstart: generate, score, tables, figures, report; goes on where it stopped
 	@$(BIN)/python scripts/run.py experiment=$(EXPERIMENT) $(ARGS)
 
+attention: setup ## measure attention dilution of EXPERIMENT=smollm2_attention, plain and with SPA
+	@$(BIN)/python scripts/attention.py experiment=$(EXPERIMENT) $(ARGS)
+
+plan: setup ## what EXPERIMENT=quickstart would cost: cells, tokens, hours, memory
+	@$(BIN)/python scripts/plan.py experiment=$(EXPERIMENT) $(ARGS)
+
+fetch: setup ## bring the models, data and expected outputs of EXPERIMENT here; then it runs without a network
+	@$(BIN)/python scripts/fetch.py experiment=$(EXPERIMENT) $(ARGS)
+
+submit: setup ## submit EXPERIMENT to Slurm, one array for each model, and return at once
+	@$(BIN)/python scripts/run.py --multirun experiment=$(EXPERIMENT) hydra/launcher=slurm hydra.launcher.wait=false $(ARGS)
+
 report: setup ## rebuild tables, figures and report of RESULTS=results
 	@$(BIN)/python scripts/report.py $(RESULTS) $(ARGS)
 
-test: setup ## the test suite
-	@$(BIN)/python -m pytest $(ARGS)
+test: setup ## the test suite, in two processes
+	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: setup ## formatting, lint, types
 	@$(BIN)/ruff format --check .

