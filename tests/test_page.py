@@ -69,6 +69,7 @@ def test_nothing_but_the_page_s_own_script_and_style_may_run() -> None:
         figures=[],
         explorer=Explorer([series], packed([])),
         missing=[],
+        absent=[],
         cards=[],
     )
     (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', html)
