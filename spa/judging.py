@@ -75,14 +75,19 @@ def court(mode: str, hidden: Iterable[Path]) -> Court:
 
 
 def isolated(script: str, mode: str) -> tuple[str, ...]:
-    """How one of our workers is started where it sees a bare interpreter, numpy and `wire`, and nothing else."""
+    """How one of our workers is started where it sees a bare interpreter, numpy and what of ours it imports alone."""
     path = Path(__file__).resolve().with_name(script)
     spec = importlib.util.find_spec("numpy")
     if spec is None or spec.origin is None:
         raise SpaError("numpy is not installed; run `make setup`")
     package = Path(spec.origin).parent
     libraries = [path for path in (package.with_name("numpy.libs"),) if path.is_dir()]
-    visible = [path, *(path.with_name(name) for name in ("__init__.py", "clock.py", "wire.py")), package, *libraries]
+    visible = [
+        path,
+        *(path.with_name(name) for name in ("__init__.py", "channel.py", "clock.py", "wire.py")),
+        package,
+        *libraries,
+    ]
     argv = sandbox.bare_python(str(path), str(package.parent), str(path.parent.parent))
     return sandbox.isolated(argv, mode, readonly=visible)
 

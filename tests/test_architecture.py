@@ -23,8 +23,8 @@ ORDER = """
 errors records files omega shards config benchmarks anchors prompts pricing kernels models standin
 decoding.stopping decoding.cache decoding.formula decoding.forward decoding.lanes decoding.engine
 extraction provenance locking store cell covering manifest repetition generation api
-clock apptainer sandbox workers wire look_worker scoring_worker expected judging scoring fetching visible_worker visible
-stock doctor pipeline application replay attention dilution
+clock apptainer sandbox workers channel wire look_worker scoring_worker expected judging scoring fetching visible_worker
+visible stock doctor pipeline application replay attention dilution
 bench_worker bench
 statistics samples_file mutants scorers aggregate curves readings tables evidence claims published paper figures
 forest attention_figures explorer cards page report status monitor exchange scale
