@@ -14,7 +14,8 @@ from spa.store import Results
 
 ATTENTION = ["task_id", "branch", "measure", "position", "relative_position", "prompt_share", "anchor_share"]
 SPEED_RATIO = "SPA / plain at 16, time"  # of spa.bench
-SHAPES = {"1.3b", "6.7b", "33b"}  # of the paper's models, which the benchmark fills with random weights
+# Models of the paper whose shapes the benchmark fills with random weights.
+SHAPES = {"codellama_7b", "deepseek_coder_1_3b", "deepseek_coder_6_7b", "deepseek_coder_33b"}
 _SPEED_SIDES = ("ours, SPA", "ours, plain")
 _SPEED_BATCH = 16
 
@@ -60,13 +61,13 @@ def read(folders: Sequence[Results], tasks: pd.DataFrame) -> Evidence:
 def read_attention(folders: Sequence[Results]) -> list[Attention]:
     """The finished measurements of results folders, each key once; SpaError for a file without its columns."""
     found: dict[str, Attention] = {}
-    for path in sorted(path for results in folders for path in results.folder.glob("attention/*/shares.csv")):
-        manifest = json.loads((path.parent / "manifest.json").read_bytes())
-        shares = pd.read_csv(path)
+    for place in (place for results in folders for place in results.attentions()):
+        manifest, shares = place.manifest(), pd.read_csv(place.shares_path)
         if missing := [name for name in ATTENTION if name not in shares]:
-            raise SpaError(f"{path} has no column {', '.join(missing)}; measure it again (scripts/attention.py)")
-        key = path.parent.name
-        found.setdefault(key, Attention(key, manifest["model"] or key, manifest["benchmark"], shares))
+            raise SpaError(
+                f"{place.shares_path} has no column {', '.join(missing)}; measure it again (scripts/attention.py)"
+            )
+        found.setdefault(place.key, Attention(place.key, manifest["model"] or place.key, manifest["benchmark"], shares))
     return list(found.values())
 
 

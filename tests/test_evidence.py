@@ -12,7 +12,7 @@ from spa.records import VisibleScore
 from spa.store import Results
 
 
-def bench(folder: Path, name: str, shape: str | None = "6.7b", **changes: Any) -> None:
+def bench(folder: Path, name: str, shape: str | None = "deepseek_coder_6_7b", **changes: Any) -> None:
     """A benchmark's result in which SPA takes 1.5 times as long as plain decoding."""
     sides = [
         {"name": "ours, plain", "batch": 4, "rounds": [9, 9], "tokens_per_second": 1},
@@ -50,7 +50,7 @@ def test_everything_of_a_folder_is_read(tmp_path: Path) -> None:
     assert (large.ratio, large.of_the_paper) == (1.5, True)
     assert large.rounds == pytest.approx((1.5, 1.6))
     assert (large.plain_tokens_per_second, large.spa_tokens_per_second) == (90, 60)
-    assert large.conditions == "random weights of shape 6.7b, bfloat16, cuda (GPU)"
+    assert large.conditions == "random weights of shape deepseek_coder_6_7b, bfloat16, cuda (GPU)"
 
 
 def test_a_benchmark_that_is_not_json_is_one_line(tmp_path: Path) -> None:
