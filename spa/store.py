@@ -245,7 +245,7 @@ class Attention:
         """The tables of all tasks that are there, and last the manifest that says so."""
         write_atomically(self.shares_path, shares)
         write_atomically(self.approximation_path, approximation)
-        write_object(self.manifest_path, manifest)
+        write_object(self.manifest_path, scrubbed(manifest))
 
 
 @dataclass(frozen=True)
