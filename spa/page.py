@@ -36,9 +36,8 @@ class Table:
 
     @property
     def columns(self) -> list[tuple[str, str]]:
-        """Heading and side. A heading over several columns stands before each of theirs."""
-        names = [name if isinstance(name, str) else " ".join(filter(None, name)) for name in self.shown.columns]
-        return list(zip(names, self.sides, strict=True))
+        """Heading and side."""
+        return list(zip(self.shown.columns, self.sides, strict=True))
 
     @property
     def rows(self) -> list[list[str]]:

@@ -80,7 +80,10 @@ def build(results: list[Results], out: Path | None = None) -> Built:
         verdicts=verdicts,
         tables=[
             page.Table("Pass@1", shown, tables.alignment(shown), tables.notes(table)),
-            *(page.Table(each.title, each.shown, each.alignment, each.notes) for each in papers),
+            *(
+                page.Table(each.title, each.shown.set_axis(each.headings, axis=1), each.alignment, each.notes)
+                for each in papers
+            ),
         ],
         figures=[
             page.Figure(saved[0].read_bytes(), each.name, each.caption)
