@@ -111,16 +111,25 @@ def _candidates(plan: Plan) -> Iterator[tuple[Run, dict[str, Any]]]:
     own = Path(plan.config.results_dir).resolve()
     beside = sorted(path.parent for path in own.parent.glob("*/runs"))
     for folder in dict.fromkeys([own, *beside]):
-        for run in Results(folder).runs():
-            if run.folder == plan.run.folder.resolve():
-                continue
-            try:
-                manifest = run.manifest()
-            except SpaError as error:
-                log.warning("not looked into: %s", error)
-                continue
-            if _untold(manifest.get("identity") or {}) == _untold(plan.identity):
+        for run, manifest in _manifests(Results(folder)):
+            if run.folder != plan.run.folder.resolve() and (
+                _untold(manifest.get("identity") or {}) == _untold(plan.identity)
+            ):
                 yield run, manifest
+
+
+def _manifests(results: Results) -> Iterator[tuple[Run, dict[str, Any]]]:
+    """Runs with their manifests; a folder or file that cannot be read is named and passed over."""
+    try:
+        runs = results.runs()
+    except OSError as error:
+        log.warning("not looked into: %s", error)
+        return
+    for run in runs:
+        try:
+            yield run, run.manifest()
+        except (SpaError, OSError) as error:
+            log.warning("not looked into: %s", error)
 
 
 def _untold(identity: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What an interval, a grid or a plain run on disk answers, is copied; what it does not, is decoded."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -167,6 +168,16 @@ def test_a_broken_manifest_beside_is_passed_over(
     broken.write_text("{")
     assert len(found(reusing(tiny_llama, tmp_path / "results", "omega=0.2"))) == 2
     assert "not looked into: " in caplog.text
+
+
+def test_a_file_named_like_a_folder_of_runs_beside_is_passed_over(
+    tiny_llama: Path, tmp_path: Path, stored: Callable[[Path], Run], caplog: pytest.LogCaptureFixture
+) -> None:
+    stored(tmp_path / "results")
+    (tmp_path / "beside").mkdir()
+    (tmp_path / "beside" / "runs").write_text("a list of runs")
+    assert len(found(reusing(tiny_llama, tmp_path / "results", "omega=0.2"))) == 2
+    assert re.search("not looked into: .*beside/runs", caplog.text)
 
 
 def found(configuration: RunConfig) -> list[Generation]:
