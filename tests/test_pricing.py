@@ -25,6 +25,7 @@ BILLIONS = {
     "deepseek_coder_6_7b": 6.74,
     "deepseek_coder_33b": 33.3,
     "smollm2_135m": 0.1345,
+    "qwen2_5_coder_0_5b": 0.494,
 }
 
 

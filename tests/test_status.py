@@ -217,7 +217,14 @@ def test_watching_follows_the_folder_until_ctrl_c(tmp_path: Path) -> None:
     terminal, inside = pty.openpty()
     command = [sys.executable, str(SCRIPT), str(tmp_path), "--watch", "--seconds", "0.2"]
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "150", "LINES": "40"}
-    with subprocess.Popen(command, stdout=inside, stderr=inside, cwd=ROOT, env=environment) as watching:
+    with subprocess.Popen(
+        command,
+        stdout=inside,
+        stderr=inside,
+        cwd=ROOT,
+        env=environment,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    ) as watching:
         os.close(inside)
         read_until(terminal, "1/7")
         run.append_samples([generation("B", "", omega, omega) for omega in (0.0, 0.1)])
