@@ -3,7 +3,6 @@
 parent --"run"--> worker --{"seconds", "tokens", "peak_mib"}--> parent
 """
 
-import ctypes
 import gc
 import json
 import os
@@ -19,7 +18,7 @@ import torch
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, LogitsProcessorList, StoppingCriteria
 from transformers import StoppingCriteriaList as Criteria
 
-from spa import anchors, benchmarks, models, omega, prompts
+from spa import anchors, benchmarks, memory, models, omega, prompts
 from spa.config import load_benchmark_config, load_model_config
 from spa.decoding.engine import Engine
 from spa.decoding.lanes import Request
@@ -141,16 +140,9 @@ def _timed(loaded: models.LoadedModel, setting: Setting, side: Side, pairs: Pair
     else:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     seconds = time.perf_counter() - started
-    _give_memory_back()
-    return {"seconds": seconds, "tokens": tokens, "peak_mib": peak}
-
-
-def _give_memory_back() -> None:
-    """To the system, for the other sides' processes; glibc keeps what was freed."""
     gc.collect()
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "malloc_trim"):
-        libc.malloc_trim(0)
+    memory.give_back()  # for the other sides' processes
+    return {"seconds": seconds, "tokens": tokens, "peak_mib": peak}
 
 
 def _portion(setting: Setting, side: Side, pairs: Pairs) -> tuple[Pairs, Sequence[int]]:

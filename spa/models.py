@@ -37,7 +37,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from spa import kernels
+from spa import kernels, memory
 from spa.config import ModelConfig
 from spa.errors import SpaError
 
@@ -123,7 +123,7 @@ def load(
 ) -> LoadedModel:
     """Load the weights. dtype: resolved; quantization: "none", "int8" or "nf4" (bitsandbytes).
 
-    own_kernels: use `spa.kernels` where they apply, float32 on a CPU; for inference only.
+    own_kernels: use `spa.kernels` where they apply, float32 on a CPU, and `spa.memory`; for inference only.
     """
     torch_dtype = getattr(torch, dtype)
     arguments: dict[str, Any] = {"dtype": torch_dtype, "revision": checkpoint.revision}
@@ -136,6 +136,8 @@ def load(
         arguments["device_map"] = config.device_map
     elif quantization != "none":
         arguments["device_map"] = {"": device}
+    if own_kernels and device == "cpu":
+        memory.keep_blocks()
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     with _one_line_failure(checkpoint):
         model_config = AutoConfig.from_pretrained(

@@ -20,7 +20,7 @@ MODULES = {
 
 # A module imports only from modules before it.
 ORDER = """
-errors records files omega shards config benchmarks anchors prompts pricing kernels models standin
+errors records files omega shards config benchmarks anchors prompts pricing memory kernels models standin
 decoding.stopping decoding.cache decoding.formula decoding.forward decoding.lanes decoding.engine
 extraction provenance locking store cell covering manifest repetition generation api
 clock apptainer sandbox workers channel wire look_worker scoring_worker expected judging scoring fetching visible_worker
@@ -32,6 +32,7 @@ forest attention_figures explorer cards page report status monitor exchange scal
 TORCH = {"torch", "transformers", "huggingface_hub", "safetensors", "tokenizers", "accelerate", "bitsandbytes"}
 MAY_IMPORT_TORCH = (
     "kernels",
+    "memory",
     "models",
     "standin",
     "fetching",

@@ -8,8 +8,6 @@ CPU the system gives each part of it when it is first written.
 Letters: B rows of a forward pass, S new tokens a row, H key-value heads, D head size, R rows and C slots of storage.
 """
 
-import math
-import mmap
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +15,8 @@ import torch
 from torch import Tensor
 from transformers import Cache
 from transformers.cache_utils import CacheLayerMixin
+
+from spa import memory
 
 SavedRow = list[tuple[Tensor, Tensor]]  # keys and values [H, width, D] of each layer
 
@@ -116,14 +116,5 @@ class RowCache(Cache):
 
 
 def _zeros(like: Tensor, *shape: int) -> Tensor:
-    """Zeros, because a masked slot still enters the product with weight 0, and 0 times NaN is NaN.
-
-    On a CPU fresh from the system, which clears what is touched, in huge pages where it has them: to clear gigabytes
-    beforehand took a twentieth of a run.
-    """
-    if like.device.type != "cpu":
-        return like.new_zeros(shape)
-    memory = mmap.mmap(-1, math.prod(shape) * like.itemsize)
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        memory.madvise(mmap.MADV_HUGEPAGE)
-    return torch.frombuffer(memory, dtype=like.dtype).view(shape)
+    """Zeros, because a masked slot still enters the product with weight 0, and 0 times NaN is NaN."""
+    return memory.zeros(shape, like.dtype) if like.device.type == "cpu" else like.new_zeros(shape)
