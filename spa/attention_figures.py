@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from spa.attention_store import Attention
 from spa.figures import COLUMN_WIDTH, STYLE, Drawing
 from spa.statistics import mean_band
-from spa.store import Attention
 from spa.tables import benchmark_name
 
 MEASURES = {

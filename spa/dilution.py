@@ -15,12 +15,13 @@ import pandas as pd
 from tqdm import tqdm
 
 from spa import attention, cell, models, omega, provenance
+from spa.attention_store import Attention
 from spa.cell import Plan
 from spa.config import RunConfig
 from spa.errors import SpaError
 from spa.pipeline import run_cell
 from spa.records import Generation, Measured
-from spa.store import Attention, Results
+from spa.store import Results
 
 log = logging.getLogger(__name__)
 

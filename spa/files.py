@@ -2,14 +2,18 @@
 
 A JSONL line is whole or absent: every append is flushed to the disk, and a torn last line (the process was killed while
 it wrote) is no line to a reader, and is dropped before the next append. Whole files are written aside and renamed.
+A file of lines may lie compressed in its place, as FILE.gz, until the next append.
 """
 
+import gzip
+import io
 import json
 import os
+import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 from spa.errors import SpaError
 from spa.records import Record
@@ -34,12 +38,8 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 def read_lines(path: Path, parse: Callable[[bytes], R]) -> Iterator[R]:
     """The whole lines of a file, parsed; none where there is no file. Raises SpaError that names an invalid one."""
-    try:
-        opened = path.open("rb")
-    except FileNotFoundError:
-        return
-    with opened as file:
-        for number, line in enumerate(file, 1):
+    with _opened(path) as file:
+        for number, line in enumerate(_undamaged(path, file), 1):
             if not line.endswith(b"\n"):
                 return  # torn: the writer was killed, or is writing now
             try:
@@ -52,21 +52,64 @@ def read_lines(path: Path, parse: Callable[[bytes], R]) -> Iterator[R]:
 
 def count_lines(path: Path) -> int:
     """How many whole lines a file has; 0 where there is none."""
-    try:
-        with path.open("rb") as file:
-            return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
-    except FileNotFoundError:
-        return 0
+    with _opened(path) as file:
+        return sum(block.count(b"\n") for block in _undamaged(path, iter(lambda: file.read(1 << 20), b"")))
 
 
 def append_lines(path: Path, records: Iterable[Record]) -> None:
     """Add lines and flush them to the disk."""
-    content = "".join(record.to_json() + "\n" for record in records).encode("utf-8", "surrogatepass")
+    content = _lines(records)
     if content:
+        unpack(path)
         with one_line_failure(path), path.open("ab") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+
+
+def replace_lines(path: Path, records: Iterable[Record]) -> None:
+    """Write a file of lines anew, atomically."""
+    write_atomically(path, _lines(records))
+    _packed(path).unlink(missing_ok=True)
+
+
+def pack(path: Path) -> None:
+    """Compress a file of lines, if there is one; the same lines give the same bytes."""
+    if path.exists():
+        write_atomically(_packed(path), gzip.compress(path.read_bytes(), mtime=0))
+        path.unlink()
+
+
+def unpack(path: Path) -> None:
+    """Undo `pack`, where it was done. Of two copies, after a kill, the one that is not compressed counts."""
+    packed = _packed(path)
+    if packed.exists():
+        if not path.exists():
+            write_atomically(path, b"".join(_undamaged(path, _opened(path))))
+        packed.unlink()
+
+
+def _packed(path: Path) -> Path:
+    return path.with_name(f"{path.name}.gz")
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """The file, or its packed copy, or else nothing. The file is tried again, for it may be unpacked meanwhile."""
+    for found in (path, _packed(path), path):
+        with suppress(FileNotFoundError):
+            return found.open("rb") if found == path else gzip.open(found)
+    return io.BytesIO()
+
+
+def _undamaged(path: Path, blocks: Iterable[bytes]) -> Iterator[bytes]:
+    try:
+        yield from blocks
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise SpaError(f"{_packed(path)} is damaged ({error}); restore it or remove it") from error
+
+
+def _lines(records: Iterable[Record]) -> bytes:
+    return "".join(record.to_json() + "\n" for record in records).encode("utf-8", "surrogatepass")
 
 
 def drop_torn_line(path: Path) -> None:

@@ -13,11 +13,12 @@ import pandas as pd
 
 from spa import aggregate, attention_figures, claims, evidence, figures, forest, page, paper, tables
 from spa.aggregate import Cell
+from spa.attention_store import Attention
 from spa.cards import card
 from spa.errors import SpaError
 from spa.explorer import explorer
 from spa.files import write_atomically
-from spa.store import Attention, Results
+from spa.store import Results
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The one owner of file names in a results folder: append, resume, locks.
 
-    <results_dir>/runs/<key>/{manifest.json, samples.jsonl, scores.jsonl, visible.jsonl}
-    <results_dir>/attention/<key>/{manifest.json, tasks.jsonl, shares.csv, approximation.csv}
+    <results_dir>/runs/<key>/{manifest.json, samples.jsonl, scores.jsonl, visible.jsonl}; the last three or .jsonl.gz
+    <results_dir>/attention/<key>/, of which `attention_store` says what it holds
     <results_dir>/{summary.csv, tables/, figures/, claims.md, report.html}
 
 Jobs that share a run append to samples.<i>-of-<n>.jsonl, one each. Who reads gets the union of all samples files. Three
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from spa import locking, shards
+from spa.attention_store import Attention
 from spa.errors import SpaError
 from spa.files import (
     append_lines,
@@ -24,14 +25,15 @@ from spa.files import (
     drop_torn_line,
     entries,
     one_line_failure,
+    pack,
     read_lines,
     read_object,
-    write_atomically,
+    replace_lines,
     write_object,
 )
 from spa.locking import InUseError, Owner
 from spa.provenance import scrubbed
-from spa.records import Generation, Measured, Record, Score, VisibleScore
+from spa.records import Generation, Record, Score, VisibleScore
 from spa.shards import Shard
 
 R = TypeVar("R", bound=Record)
@@ -119,11 +121,17 @@ class Run:
         samples, parts = self.samples(), self._shard_paths()
         ordered = sorted(samples, key=position)
         if parts or ordered != samples:
-            write_atomically(self.samples_path, "".join(sample.to_json() + "\n" for sample in ordered))
+            replace_lines(self.samples_path, ordered)
         for path in parts:
             path.unlink()
         for lock in self.folder.glob(".*-of-*.lock"):
             lock.unlink()
+
+    def pack(self) -> None:
+        """Compress what the run holds. Readers notice nothing, and who adds to a file unpacks it."""
+        with self.locked():
+            for path in (self.samples_path, self.scores_path, self.visible_path):
+                pack(path)
 
     def visible(self) -> list[VisibleScore]:
         return list(read_lines(self.visible_path, VisibleScore.from_json))
@@ -200,52 +208,6 @@ class Run:
 
     def _shard_paths(self) -> list[Path]:
         return sorted(self.folder.glob("samples.*-of-*.jsonl"))
-
-
-@dataclass(frozen=True)
-class Attention:
-    """One `attention/<key>/` folder: what was measured along the texts of the run of that key, under its lock."""
-
-    folder: Path
-
-    @property
-    def key(self) -> str:
-        return self.folder.name
-
-    @property
-    def tasks_path(self) -> Path:
-        return self.folder / "tasks.jsonl"
-
-    @property
-    def shares_path(self) -> Path:
-        return self.folder / "shares.csv"
-
-    @property
-    def approximation_path(self) -> Path:
-        return self.folder / "approximation.csv"
-
-    @property
-    def manifest_path(self) -> Path:
-        return self.folder / "manifest.json"
-
-    def manifest(self) -> dict[str, Any]:
-        """The measurement's manifest, or an empty dict where none was written yet."""
-        return read_object(self.manifest_path)
-
-    def resume(self) -> list[Measured]:
-        """The tasks that are there; a torn last line is dropped."""
-        drop_torn_line(self.tasks_path)
-        return list(read_lines(self.tasks_path, Measured.from_json))
-
-    def append(self, measured: Measured) -> None:
-        """Add a task; `write` has made the folder."""
-        append_lines(self.tasks_path, [measured])
-
-    def write(self, shares: str, approximation: str, manifest: dict[str, Any]) -> None:
-        """The tables of all tasks that are there, and last the manifest that says so."""
-        write_atomically(self.shares_path, shares)
-        write_atomically(self.approximation_path, approximation)
-        write_object(self.manifest_path, scrubbed(manifest))
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ MODULES = {
 ORDER = """
 errors records files omega shards config benchmarks anchors prompts pricing memory kernels models standin
 decoding.stopping decoding.cache decoding.formula decoding.forward decoding.lanes decoding.engine
-extraction provenance locking store cell covering manifest repetition generation api
+extraction provenance locking attention_store store cell covering manifest repetition generation api
 clock apptainer sandbox workers channel wire look_worker scoring_worker expected judging scoring fetching visible_worker
 visible stock doctor pipeline application replay attention dilution
 bench_worker bench

@@ -10,10 +10,11 @@ import tiny
 from test_generation import config
 
 from spa import attention, attention_figures, dilution
+from spa.attention_store import Attention
 from spa.config import CONF
 from spa.errors import SpaError
 from spa.records import Generation
-from spa.store import Attention, Results
+from spa.store import Results
 
 
 def shares(place: Attention) -> pd.DataFrame:
