@@ -1,14 +1,18 @@
-"""How a results folder of very many cells behaves: synthetic runs are written, listed, resumed and aggregated.
+"""How results folders of unusual size behave, with synthetic runs: very many cells, and cells of very many texts.
 
-Each step runs in a process of its own, so that its peak memory is its own. The cells are unlike real ones in having few
-samples; what a step takes for each further sample is bounded by reading its line.
+Very many cells are written, listed, resumed and aggregated. They are unlike real ones in having few samples; what a
+step takes for each further sample is bounded by reading its line. Of as many cells as the paper's table has, each with
+378 tasks of 50 parts, the report is built. Each step runs in a process of its own, so that its peak memory is its own.
 """
 
+import itertools
+import random
 import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
@@ -16,13 +20,16 @@ from typing import Any
 
 from tabulate import tabulate
 
-from spa import aggregate, omega, provenance, status
+from spa import aggregate, omega, provenance, report, status
 from spa.records import Generation, Part, Score
 from spa.store import Results, Run, find_results, solution_sha
 
 OMEGAS = (omega.Values((0.0, 0.3)), omega.Values((0.3, 0.5)))  # in turn; the second finds omega 0 in another cell
 TASKS = [f"HumanEval/{number}" for number in range(3)]
 UNFINISHED = 10  # every tenth cell lacks its last sample
+N_TASKS, N_PARTS = 378, 50  # of a cell with many texts
+
+Step = Callable[[Path, int], int]
 
 _PROMPT = '"""Return the second largest element of a list of numbers that may hold equal ones."""\n' * 4
 
@@ -32,21 +39,29 @@ def measure(sizes: Sequence[int], folder: Path | None = None) -> dict[str, Any]:
 
     `folder` is where the cells lie for the time being; by default the system's folder of temporary files.
     """
+    rows = [row for cells in sizes for row in _run((write, look, resume, summarise), cells, folder)]
+    return {"samples_per_cell": len(TASKS) * len(OMEGAS[0].values), **_result(rows), "growth": growth(rows)}
+
+
+def measure_report(cells: int, folder: Path | None = None) -> dict[str, Any]:
+    """The same of the report of cells with many texts; its step's result is the page's bytes."""
+    return {"samples_per_cell": N_TASKS * N_PARTS, **_result(_run((write_texts, build_report), cells, folder))}
+
+
+def _run(steps: Sequence[Step], cells: int, folder: Path | None) -> list[dict[str, Any]]:
     rows = []
-    for cells in sizes:
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            for step in (write, look, resume, summarise):
-                with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-                    seconds, mib, done = process.submit(_timed, step, Path(scratch), cells).result()
-                row = {"cells": cells, "step": step.__name__, "seconds": seconds, "cells_per_second": cells / seconds}
-                rows.append(row | {"peak_mib": mib, "result": done})
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        for step in steps:
+            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+                seconds, mib, done = process.submit(_timed, step, Path(scratch), cells).result()
+            row = {"cells": cells, "step": step.__name__, "seconds": seconds, "cells_per_second": cells / seconds}
+            rows.append(row | {"peak_mib": mib, "result": done})
+    return rows
+
+
+def _result(rows: list[dict[str, Any]]) -> dict[str, Any]:
     environment = provenance.environment()
-    return {
-        "samples_per_cell": len(TASKS) * len(OMEGAS[0].values),
-        "steps": rows,
-        "growth": growth(rows),
-        "machine": {name: environment[name] for name in ("versions", "git", "hardware")},
-    }
+    return {"steps": rows, "machine": {name: environment[name] for name in ("versions", "git", "hardware")}}
 
 
 def growth(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
@@ -65,8 +80,12 @@ def render(result: dict[str, Any]) -> str:
     columns = ("cells", "step", "seconds", "cells_per_second", "peak_mib")
     rows = [[row[column] for column in columns] for row in result["steps"]]
     table = tabulate(rows, ["cells", "step", "seconds", "cells/s", "peak MiB"], floatfmt=("d", "", ".1f", ".0f", ".0f"))
-    ratios = tabulate(list(result["growth"].items()), ["time", "ratio"], floatfmt=".2f")
-    return f"{result['samples_per_cell']} samples a cell\n\n{table}\n\n{ratios}"
+    parts = [f"{result['samples_per_cell']} samples a cell", table]
+    if "growth" in result:
+        parts.append(tabulate(list(result["growth"].items()), ["time", "ratio"], floatfmt=".2f"))
+    if result["steps"][-1]["step"] == build_report.__name__:
+        parts.append(f"report.html has {result['steps'][-1]['result'] / 2**20:.1f} MiB")
+    return "\n\n".join(parts)
 
 
 def write(folder: Path, cells: int) -> int:
@@ -105,7 +124,63 @@ def summarise(folder: Path, cells: int) -> int:
     return len(aggregate.summary(aggregate.tasks(aggregate.load(find_results([folder])))).to_csv().splitlines()) - 1
 
 
-def _timed(step: Callable[[Path, int], int], folder: Path, cells: int) -> tuple[float, float, int]:
+def write_texts(folder: Path, cells: int) -> int:
+    """Make cells of an interval, whose neighbouring texts begin alike and whose verdicts flip at times."""
+    for number in range(cells):
+        rng, run = random.Random(number), Results(folder).run(f"{number:012x}")
+        tasks = [f"Mbpp/{task}" for task in range(N_TASKS)]
+        changes = {
+            "model": f"synthetic {number}",
+            "benchmark": "mbpp_plus",
+            "status": "complete",
+            "omega": omega.to_json(omega.Interval(0.0, 0.5)),
+            "n_tasks": N_TASKS,
+            "n_anchored": N_TASKS,
+            "task_ids": tasks,
+        }
+        with run.locked():
+            run.write_manifest(_manifest(run.key, number) | changes)
+            for task in tasks:
+                texts = list(_parts(rng, number, task))
+                run.append_samples(texts)
+                run.append_scores(_flipping(rng, texts))
+    return cells * N_TASKS * N_PARTS
+
+
+def build_report(folder: Path, cells: int) -> int:
+    """What report.py does; the bytes of its page."""
+    return report.build(find_results([folder])).report.stat().st_size
+
+
+def _parts(rng: random.Random, number: int, task: str) -> Iterator[Generation]:
+    """About 500 characters a text, which begins as the one before it for a random number of lines."""
+    edges = [0.0, *sorted(rng.uniform(0, 0.5) for _ in range(N_PARTS - 1)), 0.5]
+    lines: list[str] = []
+    for lo, hi in pairwise(edges):
+        del lines[rng.randrange(12) :]
+        while len(lines) < 12:
+            lines.append(f"    total = total + numbers[{rng.randrange(50)}] * {rng.randrange(9)}\n")
+        program = f"def second_largest(numbers):\n{''.join(lines)}    return total\n"
+        yield replace(
+            _sample(number, task, lo),
+            omega_hi=hi,
+            solution=program,
+            raw=program,
+            completion=program,
+            completion_ids=[ord(letter) for letter in program[::3]],
+        )
+
+
+def _flipping(rng: random.Random, texts: Sequence[Generation]) -> Iterator[Score]:
+    verdicts = itertools.cycle(["pass", "fail"])
+    verdict = next(verdicts)
+    for text in texts:
+        if rng.random() < 0.1:
+            verdict = next(verdicts)
+        yield replace(_score(text), base_status=verdict, plus_status=verdict)
+
+
+def _timed(step: Step, folder: Path, cells: int) -> tuple[float, float, int]:
     start = time.perf_counter()
     done = step(folder, cells)
     return time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, done

@@ -61,7 +61,7 @@ def test_every_preset_takes_every_form_of_omega(preset: str, written: str | None
     run = resolved(preset, *([written] if written else []))
     name = preset.removeprefix("experiment=")
     assert run.experiment == name
-    assert run.results_dir == f"results/{name}"
+    assert run.results_dir == f"results/{'reference' if name.startswith('reference_') else name}"
     if written:
         assert omega.parse(run.omega) == OMEGAS[written]
     else:

@@ -43,3 +43,18 @@ def test_a_measurement_leaves_nothing_behind(tmp_path: Path) -> None:
     assert all(row["seconds"] > 0 and row["peak_mib"] > 10 for row in result["steps"])
     assert "cells/s" in scale.render(result)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_the_report_of_many_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scale, "N_TASKS", 3)
+    monkeypatch.setattr(scale, "N_PARTS", 7)
+    assert scale.write_texts(tmp_path / "results", 2) == 2 * 3 * 7
+    (first, second) = Results(tmp_path / "results").runs()
+    assert [omega for omega in {(s.omega_lo, s.omega_hi) for s in first.samples()} if omega[0] >= omega[1]] == []
+    assert len({s.solution for s in first.samples()}) == 3 * 7
+    assert first.samples() != second.samples()
+    assert scale.build_report(tmp_path / "results", 2) > 10_000
+    page = (tmp_path / "results" / "report.html").read_text()
+    assert "synthetic 1" in page
+    assert "Unfinished" not in page
