@@ -3,8 +3,9 @@
 import argparse
 from pathlib import Path
 
+from spa.attention_store import Attention
 from spa.errors import one_line_errors
-from spa.store import find_results
+from spa.store import Run, find_results
 
 
 @one_line_errors
@@ -12,9 +13,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, nargs="+", metavar="RESULTS_DIR")
     for results in find_results(parser.parse_args().folder):
-        for part in [*results.runs(), *results.attentions()]:
-            part.pack()
-            print(f"{sum(path.stat().st_size for path in part.folder.iterdir()) / 2**20:8.2f} MiB  {part.folder}")
+        packed: list[Run | Attention] = [*results.runs(), *results.attentions()]
+        for each in packed:
+            each.pack()
+            print(f"{sum(path.stat().st_size for path in each.folder.iterdir()) / 2**20:8.2f} MiB  {each.folder}")
 
 
 if __name__ == "__main__":

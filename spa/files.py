@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 from spa.errors import SpaError
 from spa.records import Record
@@ -93,7 +93,7 @@ def _packed(path: Path) -> Path:
     return path.with_name(f"{path.name}.gz")
 
 
-def _opened(path: Path) -> IO[bytes]:
+def _opened(path: Path) -> io.BufferedIOBase:
     """The file, or its packed copy, or else nothing. The file is tried again, for it may be unpacked meanwhile."""
     for found in (path, _packed(path), path):
         with suppress(FileNotFoundError):
