@@ -49,11 +49,8 @@ def generate(plan: Plan) -> None:
     tokenizer = models.load_tokenizer(plan.checkpoint)
     rendered = render_all(plan, tokenizer, [problems[task_id] for task_id in todo])
     pairs = {pair.task_id: pair for pair in rendered}
-    found = covering.look_up(plan, todo, pairs) if config.reuse else covering.Found()
-    if found.samples:
-        manifest.write(plan, found=found)
-        run.append_samples(found.samples, plan.shard)
-        log.info("%s: %d texts copied from %s", run.folder, len(found.samples), ", ".join(found.names))
+    if config.reuse:
+        _copy(plan, covering.look_up(plan, todo, pairs))
         todo = _own(plan.unfinished(), problems)
     if not todo:
         manifest.write(plan)
@@ -64,22 +61,35 @@ def generate(plan: Plan) -> None:
         Request.of(
             pairs[task_id],
             part,
-            stop_rule(
-                config.profile,
-                config.model.kind,
-                problems[task_id],
-                plan.template.stop.get(problems[task_id].family, []),
-            ),
+            stop_rule(config.profile, config.model.kind, problem, plan.template.stop.get(problem.family, [])),
             room(config, pairs[task_id], loaded.context_length),
         )
         for task_id, parts in todo.items()
+        for problem in [problems[task_id]]
         for part in parts
     ]
     manifest.write(plan, loaded)
+    halvings = _decode(plan, loaded, requests, pairs)
+    halved = [f"out of memory at {lanes} lanes; went on with {lanes // 2}" for lanes in halvings]
+    manifest.write(plan, loaded, warnings=halved)
+
+
+def _copy(plan: Plan, found: covering.Found) -> None:
+    if found.samples:
+        manifest.write(plan, found=found)
+        plan.run.append_samples(found.samples, plan.shard)
+        log.info("%s: %d texts copied from %s", plan.run.folder, len(found.samples), ", ".join(found.names))
+
+
+def _decode(
+    plan: Plan, loaded: models.LoadedModel, requests: Sequence[Request], pairs: Mapping[str, PromptPair]
+) -> list[int]:
+    """Append each text to the samples as soon as it is finished; the batch sizes that memory did not allow."""
+    config, problems = plan.config, {problem.task_id: problem for problem in plan.own_problems}
     engine = Engine(
         loaded.model,
         loaded.eos_ids,
-        detokenizer(tokenizer),
+        detokenizer(loaded.tokenizer),
         batch_size=_batch_size(config, loaded, requests),
         strict=config.strict,
         budget=Budget(config.max_lanes_per_task, config.max_lane_steps),
@@ -90,10 +100,10 @@ def generate(plan: Plan) -> None:
         full = [empty(request) for request in requests if not request.max_new_tokens]
         for decoded in itertools.chain(full, engine.decode(r for r in requests if r.max_new_tokens)):
             problem, pair = problems[decoded.task_id], pairs[decoded.task_id]
-            run.append_samples(to_generations(config, problem, pair, decoded, plan.template.response), plan.shard)
+            lines = to_generations(config, problem, pair, decoded, plan.template.response)
+            plan.run.append_samples(lines, plan.shard)
             bar.update(min(omega.share(decoded.omegas, plan.omegas), len(problems) - bar.n))  # no rounding beyond it
-    halved = [f"out of memory at {lanes} lanes; went on with {lanes // 2}" for lanes in engine.halvings]
-    manifest.write(plan, loaded, warnings=halved)
+    return engine.halvings
 
 
 def _own(unfinished: Mapping[str, list[OmegaSet]], problems: Collection[str]) -> dict[str, list[OmegaSet]]:

@@ -38,16 +38,13 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from spa import kernels, memory
-from spa.config import ModelConfig
+from spa.config import MOST_LANES, ModelConfig
 from spa.errors import SpaError
 
 # What transformers, safetensors and gguf raise over a missing or broken file.
 _BROKEN = (OSError, ValueError, KeyError, TypeError, RuntimeError, StrictDataclassError, SafetensorError, struct.error)
 
 HASHED_WHOLE = 256 * 2**20  # a local folder's larger files are known by name, size and their first and last MiB
-
-
-MOST_LANES = 64  # beyond this a CPU gains nothing and a GPU little
 
 
 @dataclass(frozen=True)

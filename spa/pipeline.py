@@ -57,8 +57,9 @@ def _failure_noted(run: Run) -> Iterator[None]:
     """Leave a failure's line in the manifest, where there is one, for who looks at the results."""
     try:
         yield
-    except SpaError as error:
+    except Exception as error:
         if run.manifest_path.exists():
+            line = str(error) if isinstance(error, SpaError) else f"{type(error).__name__}: {error}"
             with suppress(SpaError), run.describing() as manifest:  # the first error says more than that of a full disk
-                manifest |= {"status": "failed", "error": str(error)}
+                manifest |= {"status": "failed", "error": " ".join(line.split())}
         raise

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from tabulate import tabulate
 
 from spa import benchmarks, omega, prompts
-from spa.config import CONF, DeviceConfig, RunConfig, ShapeConfig, load_model_config
+from spa.config import CONF, MOST_LANES, DeviceConfig, RunConfig, ShapeConfig, load_model_config
 
 BENCH = CONF.parent / "results" / "bench"
 
@@ -24,7 +24,6 @@ CHARACTERS_PER_TOKEN = 2.8
 # Lane-steps of [0, 0.5] over those of omega 0 alone: SmolLM2-135M on HumanEval. A 0.5B code model had 1.9.
 SPLITTING, SPLITTING_WIDTH = 6.3, 0.5
 QUANTIZED_BYTES = {"int8": 1.0, "nf4": 0.5}
-MOST_LANES = 64  # of batch_size=auto
 PROMPT_TOKENS = 512  # nearly all prompts are shorter
 HOST_GIB = 16  # main memory beside the weights
 HEADROOM_GIB = 6.0  # CUDA's context, activations, fragments

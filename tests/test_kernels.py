@@ -46,13 +46,20 @@ def test_packed_layer(shape: tuple[int, ...], bias: bool) -> None:
         torch.testing.assert_close(PackedLinear(linear)(hidden), linear(hidden))
 
 
+def stored(order: tuple[int, ...]) -> torch.Tensor:
+    """Random [6, 2, 20, 8], with its dimensions in another order in memory."""
+    shape = torch.empty(6, 2, 20, 8).permute(order).shape
+    return torch.randn(shape).permute([order.index(dimension) for dimension in range(4)])
+
+
 @pytest.mark.parametrize("masking", ["none", "additive", "bool"])
 @pytest.mark.parametrize("groups", [1, 3])
-def test_attention_of_one_token_a_row(masking: str, groups: int) -> None:
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (1, 0, 2, 3), (0, 2, 1, 3), (0, 1, 3, 2)])
+def test_attention_of_one_token_a_row(masking: str, groups: int, order: tuple[int, ...]) -> None:
     layer = nn.Module()
     layer.num_key_value_groups, layer.is_causal = groups, True  # type: ignore[assignment]
     query = torch.randn(4, 2 * groups, 1, 8)
-    key, value = (torch.randn(6, 2, 20, 8)[1:5, :, :15] for _ in range(2))  # a view, as the cache gives
+    key, value = (stored(order)[1:5, :, :15] for _ in range(2))  # a view, as the cache gives
     seen = torch.rand(4, 1, 1, 15) < 0.7
     seen[..., 0] = True
     additive = torch.zeros(seen.shape).masked_fill(~seen, torch.finfo(torch.float32).min)

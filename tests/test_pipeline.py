@@ -130,20 +130,27 @@ def test_shards_at_the_same_time(tiny_llama: Path, tmp_path: Path, whole: Run) -
     assert Run(folder).manifest()["status"] == "complete"
 
 
+@pytest.mark.parametrize(
+    ("failure", "line"),
+    [
+        (SpaError("no sandbox"), "no sandbox"),
+        (RuntimeError("CUDA error:\n  device-side assert"), "RuntimeError: CUDA error: device-side assert"),
+    ],
+)
 def test_a_failure_is_noted_until_it_is_mended(
-    tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception, line: str
 ) -> None:
     arguments = ("omega=0", "limit=1", "score=true")
 
     def fail(*_: Any, **__: Any) -> None:
-        raise SpaError("no sandbox")
+        raise failure
 
     with monkeypatch.context() as patch:
         patch.setattr(scoring, "score_run", fail)
-        with pytest.raises(SpaError, match="no sandbox"):
+        with pytest.raises(type(failure), match=str(failure)):
             pipeline.run_cell(config(tiny_llama, tmp_path, *arguments))
     (folder,) = (tmp_path / "runs").iterdir()
-    assert (Run(folder).manifest()["status"], Run(folder).manifest()["error"]) == ("failed", "no sandbox")
+    assert (Run(folder).manifest()["status"], Run(folder).manifest()["error"]) == ("failed", line)
     run = pipeline.run_cell(config(tiny_llama, tmp_path, *arguments[:-1]))
     assert run.manifest()["status"] == "complete"
     assert "error" not in run.manifest()
