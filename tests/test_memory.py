@@ -1,6 +1,7 @@
 """Memory in a process of its own: what was freed is used again, what is only reserved takes none."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -36,8 +37,10 @@ print(process.memory_info().rss - before)
 
 
 def run(script: str, *arguments: str) -> str:
-    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True)
-    return done.stdout
+    """What the script prints, without what this process has set for itself."""
+    environment = {name: value for name, value in os.environ.items() if name != "THP_MEM_ALLOC_ENABLE"}
+    command = [sys.executable, "-c", script, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
 
 
 def test_freed_blocks_are_used_again() -> None:
