@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tabulate import tabulate
+from tqdm import tqdm
 
 from spa import aggregate, omega, provenance, report, status
 from spa.records import Generation, Part, Score
@@ -51,7 +52,7 @@ def measure_report(cells: int, folder: Path | None = None) -> dict[str, Any]:
 def _run(steps: Sequence[Step], cells: int, folder: Path | None) -> list[dict[str, Any]]:
     rows = []
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        for step in steps:
+        for step in tqdm(steps, desc=f"{cells} cells"):
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
                 seconds, mib, done = process.submit(_timed, step, Path(scratch), cells).result()
             row = {"cells": cells, "step": step.__name__, "seconds": seconds, "cells_per_second": cells / seconds}
