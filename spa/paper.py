@@ -112,7 +112,6 @@ _PUBLISHED: Columns = {
     "Benchmark": ("benchmark", benchmark_name),
     "Quantity": ("quantity", str),
     "Published setting": ("setting", str),
-    "Source": ("source", str),
 }
 _COMPARED: Columns = {
     "Published (%)": ("published", percent),
@@ -123,6 +122,7 @@ _COMPARED: Columns = {
     "Covers": ("covers", str),
     "Our template": ("template", str),
     "Our weights": ("weights", str),
+    "Source": ("source", str),
 }
 _CONDITIONS: Columns = {"Conditions": ("conditions", str)}
 _COST: Columns = {
