@@ -29,6 +29,7 @@ OMEGAS = (omega.Values((0.0, 0.3)), omega.Values((0.3, 0.5)))  # in turn; the se
 TASKS = [f"HumanEval/{number}" for number in range(3)]
 UNFINISHED = 10  # every tenth cell lacks its last sample
 N_TASKS, N_PARTS = 378, 50  # of a cell with many texts
+N_MODELS, ANCHORS = 5, ("description", "description_and_tests", "examples", "prompt")
 
 Step = Callable[[Path, int], int]
 
@@ -131,7 +132,8 @@ def write_texts(folder: Path, cells: int) -> int:
         rng, run = random.Random(number), Results(folder).run(f"{number:012x}")
         tasks = [f"Mbpp/{task}" for task in range(N_TASKS)]
         changes = {
-            "model": f"synthetic {number}",
+            "model": f"synthetic {number % N_MODELS}",
+            "anchor": ANCHORS[number // N_MODELS % len(ANCHORS)],
             "benchmark": "mbpp_plus",
             "status": "complete",
             "omega": omega.to_json(omega.Interval(0.0, 0.5)),
