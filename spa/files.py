@@ -85,7 +85,9 @@ def unpack(path: Path) -> None:
     packed = _packed(path)
     if packed.exists():
         if not path.exists():
-            write_atomically(path, b"".join(_undamaged(path, _opened(path))))
+            with _opened(path) as file:
+                content = b"".join(_undamaged(path, file))
+            write_atomically(path, content)
         packed.unlink()
 
 
