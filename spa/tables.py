@@ -81,6 +81,7 @@ def signed(delta: float) -> str:
 
 
 def p_text(p_value: float) -> str:
+    """A p-value with three decimals, or that it is smaller."""
     return "<0.001" if p_value < 0.0005 else f"{p_value:.3f}"
 
 
