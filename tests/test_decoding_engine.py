@@ -327,7 +327,7 @@ def test_cache_writes_and_copies_rows() -> None:
     assert keys.shape == values.shape == (2, 3, 6, 4)
     assert torch.equal(keys[0, :, :2], states[0])
     assert torch.equal(values[1, :, 4:], -states[1])
-    cache.copy_rows([1], [3], 6)
+    cache.copy_row(1, 3, 6)
     assert layer.keys is not None
     assert torch.equal(layer.keys[3, :, 4:6], states[1])
     assert not layer.keys[3, :, :4].any()

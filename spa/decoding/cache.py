@@ -61,11 +61,11 @@ class RowLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         read = slice(window.first_row, last_row)
         return self.keys[read, :, : window.width], self.values[read, :, : window.width]
 
-    def copy_rows(self, sources: list[int], targets: list[int], width: int) -> None:
+    def copy_row(self, source: int, target: int, width: int) -> None:
         assert self.keys is not None
         assert self.values is not None
         for states in (self.keys, self.values):
-            states[targets, :, :width] = states[sources, :, :width]
+            states[target, :, :width] = states[source, :, :width]
 
     def save_row(self, row: int, width: int, device: str | None) -> tuple[Tensor, Tensor]:
         assert self.keys is not None
@@ -99,11 +99,10 @@ class RowCache(Cache):
         self.row_layers = [RowLayer(self) for _ in range(n_layers)]
         super().__init__(layers=[*self.row_layers])
 
-    def copy_rows(self, sources: list[int], targets: list[int], width: int) -> None:
-        """Copy the first `width` slots of each source row over its target row; targets must not be sources."""
-        if sources:
-            for layer in self.row_layers:
-                layer.copy_rows(sources, targets, width)
+    def copy_row(self, source: int, target: int, width: int) -> None:
+        """Copy the first `width` slots of a row over another row."""
+        for layer in self.row_layers:
+            layer.copy_row(source, target, width)
 
     def save_row(self, row: int, width: int, device: str | None = None) -> SavedRow:
         """Copy the first `width` slots of a row out of the cache, to `device` or where they are."""

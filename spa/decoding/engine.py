@@ -175,9 +175,8 @@ class Engine:
                 min(start, len(ids) - 1, *lane.request.hidden)
                 for (_, lane), start, ids in zip(anchored, starts, maskeds, strict=True)
             ]
-            if max(starts) > 0:
-                sources = [first_row + number for number, _ in anchored]
-                self.cache.copy_rows(sources, list(range(second_row, second_row + len(anchored))), max(starts))
+            for target, ((number, _), start) in enumerate(zip(anchored, starts, strict=True), second_row):
+                self.cache.copy_row(first_row + number, target, start)
             hidden = [lane.request.hidden_slots for _, lane in anchored]
             logits.append(self._read(second_row, maskeds, starts, hidden))
         return torch.cat(logits)
@@ -262,10 +261,9 @@ class Engine:
                 else:
                     moves.append((lane, branch, row))
         targets = [row for row in range(n_rows) if row not in stays]
-        if moves:
-            width = max(width for lane, _, _ in moves for width in lane.widths)
-            self.cache.copy_rows([source for _, _, source in moves], targets, width)
-        for (lane, branch, _), target in zip(moves, targets, strict=True):
+        # No target is a source: a source stays or lies beyond the end.
+        for (lane, branch, source), target in zip(moves, targets, strict=True):
+            self.cache.copy_row(source, target, lane.widths[branch])
             lane.rows[branch] = target
 
     def _decoded(self, lane: Lane, reason: str) -> Decoded:
