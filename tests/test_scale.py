@@ -41,6 +41,7 @@ def test_a_measurement_leaves_nothing_behind(tmp_path: Path) -> None:
         ("summarise", 80),
     ]
     assert all(row["seconds"] > 0 and row["peak_mib"] > 10 for row in result["steps"])
+    assert [len(row["rounds"]) for row in result["steps"]] == [1, 3, 1, 3]
     assert "cells/s" in scale.render(result)
     assert list(tmp_path.iterdir()) == []
 
