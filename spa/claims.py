@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from omegaconf import OmegaConf
 
+from spa.config import CONF
 from spa.curves import Curve
 from spa.evidence import Attention, Evidence, Speed
 from spa.readings import SHARE, percentiles, seeded, tune, tune_against
@@ -35,30 +37,8 @@ FEWEST_OMEGAS = 5  # fewer cannot rise and fall twice
 MEASURES = {"self_last": "self-attention", "gradient": "gradient"}
 RATIOS = {"C8a": 1.4, "C8b": 3.5}
 
-CLAIMS = {
-    "C1": "SPA improves Pass@1 on every model and benchmark",
-    "C2": "The improvement reaches 9.7 points, on HumanEval with DeepSeek-Coder 6.7B",
-    "C3": "DeepSeek-Coder 6.7B with SPA beats plain 33B",
-    "C4": "Pass@1 over omega is roughly unimodal: rises, peaks, falls",
-    "C5": "The best omega differs only slightly between models and benchmarks",
-    "C6": "Anchoring the task description alone is the best anchor; more anchored text is not better",
-    "C7": "The share of attention on the prompt falls as more tokens are generated (attention dilution)",
-    **{id_: f"SPA's extra cost is modest: at most {most} times plain decoding" for id_, most in RATIOS.items()},
-}
-RULES = {
-    "C1": "reproduced where every cell's interval of the tuned reading lies above 0, not reproduced where one lies "
-    "wholly below",
-    "C2": "reproduced where that cell's interval of the tuned reading covers 9.7 points",
-    "C3": "reproduced where the paired difference over HumanEval's tasks (tuned reading) lies above 0",
-    "C4": "reproduced where at most one change from rising to falling is left after pooling neighbouring steps whose "
-    "paired interval covers 0, the closest first; of an interval, 21 evenly spaced omegas are its steps",
-    "C5": "reproduced where the optimum intervals of all cells meet; such an interval spans the omegas that a paired "
-    "bootstrap comparison with the best does not exclude",
-    "C6": "reproduced where no other anchor's paired interval against description (tuned reading of both) lies above 0",
-    "C7": "reproduced where the slope of the prompt's share over position is below 0 (interval by bootstrap over "
-    "tasks), for self-attention and for the gradient",
-    **{id_: f"reproduced where the measured ratio of times is at most {most}" for id_, most in RATIOS.items()},
-}
+# By id: the claim, the rule that decides it, and what other models than the paper's can say of it.
+TEXTS: dict[str, dict[str, str]] = OmegaConf.to_container(OmegaConf.load(CONF / "claims.yaml"))  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)
@@ -68,6 +48,7 @@ class Verdict:
     id: str  # "C1"
     claim: str
     rule: str
+    others: str  # what a model that is not one of the paper's can say of it
     verdict: Ruling  # by the rule, on the paper's models
     evidence: Finding  # on the models that were run
     numbers: tuple[str, ...]  # a line for each cell or comparison behind them
@@ -110,6 +91,7 @@ def markdown(verdicts: Iterable[Verdict]) -> str:
     lines += [f"In the tuned reading omega is chosen on {SHARE:.0%} of the tasks and measured on the others."]
     for v in verdicts:
         lines += ["", f"## {v.id}: {v.verdict}", "", f"{v.claim}.", "", f"Rule: {v.rule}.", ""]
+        lines += [f"What models other than the paper's can say: {v.others}.", ""]
         lines += [f"On the models that were run: {v.evidence}.", "", *(f"- {number}" for number in v.numbers)]
         lines += ["", f"Runs: {', '.join(v.keys) or 'none'}."]
     return "\n".join(lines) + "\n"
@@ -130,14 +112,10 @@ def _largest_gain(described: Sequence[Curve]) -> Verdict:
     for curve in (curve for curve in described if curve.benchmark == "humaneval"):
         tuned = tune(curve)
         low, high = tuned.interval
-        shows = False if high < LARGEST_GAIN else True if low > 0 else None
+        shows = None if curve.model != SMALLER else False if high < LARGEST_GAIN else True if low > 0 else None
         point = _point(curve, _gain(tuned.delta, low, high), low <= LARGEST_GAIN <= high, shows)
         points.append(replace(point, of_the_paper=point.of_the_paper and curve.model == SMALLER))
-    shown = [point.shows for point in points]
-    evidence: Finding = (
-        "supports" if True in shown else "contradicts" if shown and None not in shown else "inconclusive"
-    )
-    return _verdict("C2", points, evidence, _missing(described, [SMALLER], ["humaneval"]))
+    return _verdict("C2", points, _finding(points, any), _missing(described, [SMALLER], ["humaneval"]))
 
 
 def _smaller_beats_larger(described: Sequence[Curve], curves: Sequence[Curve]) -> Verdict:
@@ -246,7 +224,7 @@ def _verdict(id_: str, points: Sequence[Point], evidence: Finding, missing: Sequ
     )
     numbers = [point.text for point in points] + ([f"not there: {'; '.join(missing)}"] if missing else [])
     keys = tuple(sorted({key for point in points for key in point.keys}))
-    return Verdict(id_, CLAIMS[id_], RULES[id_], ruling, evidence, tuple(numbers), keys)
+    return Verdict(id=id_, **TEXTS[id_], verdict=ruling, evidence=evidence, numbers=tuple(numbers), keys=keys)
 
 
 def _finding(points: Sequence[Point], enough: Callable[[Iterable[object]], bool] = all) -> Finding:

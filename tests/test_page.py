@@ -15,12 +15,22 @@ VERDICTS = [
         id="C1",
         claim="SPA improves Pass@1 on every model and benchmark",
         rule="reproduced where every cell's interval lies above 0",
+        others="another model can show that it does not help every model",
         verdict="not enough data",
         evidence="contradicts",
         numbers=("Tiny 1M, HumanEval: -1.8 points (-4.3 to 0.6)", "a < b & c"),
         keys=("aaaa", "bbbb"),
     ),
-    Verdict("C2", "The improvement reaches 9.7 points", "its interval covers 9.7", "reproduced", "supports", (), ()),
+    Verdict(
+        "C2",
+        "The improvement reaches 9.7 points",
+        "its interval covers 9.7",
+        "nothing",
+        "reproduced",
+        "supports",
+        (),
+        (),
+    ),
 ]
 
 
@@ -44,6 +54,7 @@ def test_claims_stand_first_with_links_to_their_runs() -> None:
     assert html.index('id="claims"') < html.index('id="tables"') < html.index('id="figures"') < html.index('id="runs"')
     assert '<span class="badge not-enough-data">not enough data</span>' in html
     assert '<span class="badge contradicts">models run: contradicts</span>' in html
+    assert "What models other than the paper's can say: another model can show that it does not help every model." in html
     assert "<li>a &lt; b &amp; c</li>" in html
     assert 'Runs: <a href="#run-aaaa">aaaa</a>, <a href="#run-bbbb">bbbb</a>.' in html
     assert "Runs: none." in html
