@@ -54,7 +54,7 @@ def test_claims_stand_first_with_links_to_their_runs() -> None:
     assert html.index('id="claims"') < html.index('id="tables"') < html.index('id="figures"') < html.index('id="runs"')
     assert '<span class="badge not-enough-data">not enough data</span>' in html
     assert '<span class="badge contradicts">models run: contradicts</span>' in html
-    assert "What models other than the paper's can say: another model can show that it does not help every model." in html
+    assert "models other than the paper's can say: another model can show that it does not help every model." in html
     assert "<li>a &lt; b &amp; c</li>" in html
     assert 'Runs: <a href="#run-aaaa">aaaa</a>, <a href="#run-bbbb">bbbb</a>.' in html
     assert "Runs: none." in html
