@@ -9,12 +9,12 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 EXPERIMENT ?= quickstart
-RESULTS ?= results
+RESULTS ?= results/reference
 ARGS ?=
 
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help setup reproduce attention plan fetch submit report test check doctor bench clean
+.PHONY: help setup reproduce attention plan fetch submit report test check doctor bench documents clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -40,7 +40,7 @@ fetch: setup ## bring the models, data and expected outputs of EXPERIMENT here; 
 submit: setup ## submit EXPERIMENT to Slurm, one array for each model, and return at once
 	@$(BIN)/python scripts/run.py --multirun experiment=$(EXPERIMENT) hydra/launcher=slurm hydra.launcher.wait=false $(ARGS)
 
-report: setup ## rebuild tables, figures and report of RESULTS=results
+report: setup ## rebuild tables, figures and report of RESULTS=results/reference
 	@$(BIN)/python scripts/report.py $(RESULTS) $(ARGS)
 
 test: setup ## the test suite, in two processes
@@ -56,6 +56,9 @@ doctor: setup ## is this machine fit to score? ARGS=--quick for a few tasks only
 
 bench: setup ## the decoding benchmark: ratios in one run
 	@$(BIN)/python scripts/bench.py $(ARGS)
+
+documents: setup ## write README.md and docs/ anew from docs/templates/ and results/
+	@$(BIN)/python scripts/documents.py $(ARGS)
 
 clean: ## remove .venv and caches; results stay
 	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

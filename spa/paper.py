@@ -46,8 +46,10 @@ TUNED = (
     "the interval repeats that on resampled tasks. Of equally good omegas the one closest to 0 is taken."
 )
 SPREAD = "Split: 5th, 50th and 95th percentile of delta over the splits. Omega: likewise, of the omega chosen."
-TESTS = "p: exact two-sided McNemar test; Holm: adjusted over the rows of this table."
-EVERY_TASK = "SPA on every task at a given omega; of an interval, 21 evenly spaced omegas are shown."
+TESTS = "p: exact two-sided McNemar test; Holm: adjusted over all rows of the CSV file."
+EVERY_TASK = "SPA on every task at a given omega; of an interval, at evenly spaced ones."
+FEW = 5  # omegas of a cell that a table shows, where there are more than twice as many
+THINNED = f"Of more than {2 * FEW} omegas {FEW} evenly spaced ones are shown; the table's CSV file has all."
 TRIGGERED = (
     "Test-triggered reading: plain where it passes the trigger's tests, SPA elsewhere. With the hidden tests this is "
     "an upper bound that no user can reach, and it cannot lose; the visible tests are those that the prompt shows."
@@ -138,6 +140,7 @@ def tables(evidence: Evidence) -> list[Table]:
     """Those that the evidence allows."""
     curves = evidence.curves
     tested = [INTERVAL, TESTS]
+    of_many = [THINNED, *tested]
     origin: dict[str, tuple[str, Format]] = {
         "Tuned on": ("source_model", str),
         "of": ("source_benchmark", benchmark_name),
@@ -145,13 +148,15 @@ def tables(evidence: Evidence) -> list[Table]:
     trigger: dict[str, tuple[str, Format]] = {"Trigger": ("trigger", str), **_OMEGA, "Triggered": ("n_triggered", str)}
     made = [
         main(curves),
-        _table("every_task", _CELL, _OMEGA | _RATES | _COUNTS, readings.every_task_rows(curves), [EVERY_TASK, *tested]),
+        _table(
+            "every_task", _CELL, _OMEGA | _RATES | _COUNTS, readings.every_task_rows(curves), [EVERY_TASK, *of_many]
+        ),
         _table("tuned", _CELL, _SHARE | _RATES | _SPREAD, readings.tuned_rows(curves), [TUNED, SPREAD, INTERVAL]),
         _table(
             "transfer", _CELL | origin, _OMEGA | _RATES | _COUNTS, readings.transfer_rows(curves), [TRANSFER, *tested]
         ),
         _table(
-            "test_triggered", _CELL, trigger | _RATES | _COUNTS, readings.triggered_rows(curves), [TRIGGERED, *tested]
+            "test_triggered", _CELL, trigger | _RATES | _COUNTS, readings.triggered_rows(curves), [TRIGGERED, *of_many]
         ),
         _table("optimum", _CELL, _OPTIMUM, optimum_rows(curves), [OPTIMUM]),
         _table("anchors", _CELL, _RATES | _RIVAL, anchor_rows(curves), [ANCHORS, TUNED, INTERVAL]),
@@ -273,9 +278,16 @@ def cost_rows(speeds: Sequence[Speed]) -> pd.DataFrame:
 def _table(name: str, names: Columns, numbers: Columns, data: pd.DataFrame, notes: Sequence[str]) -> Table | None:
     if data.empty:
         return None
-    named = _named(data) if "quantization" in data else data
-    shown = shown_as(named, names | numbers)
+    rows = _thinned(data) if THINNED in notes else data
+    shown = shown_as(_named(rows) if "quantization" in rows else rows, names | numbers)
     return Table(name, TITLES[name], data, shown, len(names), tuple(notes))
+
+
+def _thinned(data: pd.DataFrame) -> pd.DataFrame:
+    """`FEW` evenly spaced omegas of each cell and trigger that has more than twice as many, the last among them."""
+    groups = data.groupby([name for name in (*SETTINGS, "trigger") if name in data])["omega"]
+    place, size = groups.cumcount(), groups.transform("size")
+    return data[(size <= 2 * FEW) | ((place + 1) * FEW // size > place * FEW // size)]
 
 
 def _named(data: pd.DataFrame) -> pd.DataFrame:

@@ -23,7 +23,7 @@ _SHOWN_OF_INTERVAL = 6
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Numbers, and how they are shown: `shown` has the rows of `data` as strings under readable headings."""
+    """Numbers, and how they are shown: `shown` has rows of `data` as strings under readable headings."""
 
     name: str  # of its files, without suffix
     title: str

@@ -27,7 +27,7 @@ clock apptainer sandbox workers channel wire look_worker scoring_worker expected
 visible stock doctor pipeline application replay attention dilution
 bench_worker bench
 statistics samples_file mutants scorers aggregate curves readings tables evidence claims published paper figures
-forest attention_figures explorer cards page report status monitor exchange scale
+forest attention_figures explorer cards page report status monitor exchange scale documents
 """.split()  # noqa: SIM905 - in the order in which one reads them
 TORCH = {"torch", "transformers", "huggingface_hub", "safetensors", "tokenizers", "accelerate", "bitsandbytes"}
 MAY_IMPORT_TORCH = (

@@ -91,3 +91,19 @@ def test_the_optimum_of_a_curve() -> None:
 def test_cost() -> None:
     table = all_tables()["cost"]
     assert table.shown.iloc[0].tolist() == ["random weights", "1.50", "1.40", "1.70", "90.0", "60.0"]
+
+
+@pytest.mark.parametrize(
+    ("n_omegas", "shown"), [(10, [*range(1, 11)]), (20, [4, 8, 12, 16, 20]), (13, [3, 6, 8, 11, 13])]
+)
+def test_of_many_omegas_a_table_shows_few_and_its_csv_all(n_omegas: int, shown: list[int]) -> None:
+    cells = [
+        curve(outcomes([0.4] * (n_omegas + 1), 20), benchmark=name, visible=np.zeros(20))
+        for name in ("humaneval", "mbpp")
+    ]
+    omegas = cells[0].grid[1:]
+    made = {table.name: table for table in paper.tables(Evidence(cells))}
+    for name, groups in (("every_task", 2), ("test_triggered", 4)):
+        table = made[name]
+        assert list(table.shown["Omega"]) == [f"{omegas[place - 1]:.3g}" for place in shown] * groups
+        assert len(pd.read_csv(io.StringIO(table.forms()["csv"]))) == n_omegas * groups
