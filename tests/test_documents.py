@@ -1,0 +1,68 @@
+"""README.md and docs/ say what results/ says, and what they name is there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from spa import documents
+from spa.errors import SpaError
+
+ROOT = documents.ROOT
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+by_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+
+
+def test_the_documents_are_those_of_the_results() -> None:
+    assert documents.stale() == [], "run: make documents"
+
+
+def test_a_document_that_was_altered_or_lost_is_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents, "ROOT", tmp_path)
+    (tmp_path / "docs").mkdir()
+    written = documents.render()
+    for path, text in written.items():
+        path.write_text(text)
+    assert documents.stale() == []
+    readme, *others = written
+    readme.write_text(written[readme].replace("1", "2"))
+    others[0].unlink()
+    assert documents.stale() == [readme, others[0]]
+
+
+def test_a_number_is_of_one_row() -> None:
+    with pytest.raises(SpaError, match=r"there are \d\d+ rows of .*name one"):
+        documents.pass_at_1(benchmark="humaneval")
+    with pytest.raises(SpaError, match="there are 0 rows"):
+        documents.pass_at_1(benchmark="none")
+
+
+def test_a_template_may_name_only_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents, "TEMPLATES", tmp_path)
+    (tmp_path / "README.md").write_text("{{ table('none') }}\n")
+    with pytest.raises(SpaError, match=r"none\.md is not there, and the documents quote it"):
+        documents.render()
+
+
+@by_document
+def test_every_link_leads_somewhere(path: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", path.read_text())
+    lost = [link for link in links if "://" not in link and not (path.parent / link).exists()]
+    assert lost == []
+
+
+@by_document
+def test_every_command_exists(path: Path) -> None:
+    text = path.read_text()
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"(?:^    |`)make ([a-z]+)", text, re.MULTILINE)) <= targets
+    for script in re.findall(r"scripts/\w+\.py", text):
+        assert (ROOT / script).exists(), script
+    for experiment in re.findall(r"EXPERIMENT=(\w+)", text):
+        assert (ROOT / "conf" / "experiment" / f"{experiment}.yaml").exists(), experiment
+
+
+def test_the_map_has_every_module() -> None:
+    named = set(re.findall(r"\w+", (ROOT / "README.md").read_text().split("## Map of the folders")[1].split("##")[0]))
+    modules = {path.stem for path in (ROOT / "spa").glob("*.py") if not path.stem.startswith("__")}
+    assert sorted(module for module in modules - named if not module.endswith("_worker")) == []
