@@ -4,6 +4,7 @@ Colours are Okabe and Ito's, which colour-blind readers can tell apart; line sty
 """
 
 import io
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from spa.files import write_atomically
 from spa.tables import benchmark_name
 
 COLUMN_WIDTH = 3.4  # inches: one column of a two-column page
+IN_A_COLUMN = 2  # panels; more stand in two columns
 PANEL_HEIGHT = 1.7
 LEGEND_ROW = 0.14
 
@@ -96,16 +98,22 @@ def omega_curve(rows: pd.DataFrame) -> Figure:
         label = names[several[0]].str.cat(names[several[1:]], sep=", ")
         rows = rows.assign(label=label, number=number)
         panels = list(rows.groupby(["model", "benchmark"]))
-        figure = Figure(
-            figsize=(COLUMN_WIDTH, PANEL_HEIGHT * len(panels) + LEGEND_ROW * (3 + number.nunique())),
-            layout="constrained",
-        )
-        axes = figure.subplots(len(panels), squeeze=False, sharex=True)[:, 0]
+        n_columns = 1 if len(panels) <= IN_A_COLUMN else 2
+        n_rows = math.ceil(len(panels) / n_columns)
+        height = PANEL_HEIGHT * n_rows + LEGEND_ROW * (3 + number.nunique())
+        figure = Figure(figsize=(COLUMN_WIDTH * n_columns, height), layout="constrained")
+        grid = figure.subplots(n_rows, n_columns, squeeze=False, sharex=True).ravel()
+        axes, spare = grid[: len(panels)], grid[len(panels) :]
+        for axis in spare:
+            axis.remove()
         for axis, ((model, benchmark), panel) in zip(axes, panels, strict=True):
             _draw_panel(axis, panel)
             axis.set_title(f"{model}, {benchmark_name(str(benchmark))}")
         axes[-1].locator_params(axis="x", nbins=6)
-        axes[-1].set_xlabel(r"Anchoring weight $\omega$")
+        for lowest in axes[-n_columns:]:
+            lowest.set_xlabel(r"Anchoring weight $\omega$")
+            lowest.tick_params(labelbottom=True)
+        figure.align_ylabels()
         entries: dict[str, Artist] = {
             text: line for axis in axes for line, text in zip(*axis.get_legend_handles_labels(), strict=True)
         }

@@ -113,3 +113,23 @@ def test_legible_at_column_width(tmp_path: Path) -> None:
     figures.png(figure)
     (axis,) = figure.axes
     assert min(text.get_fontsize() for text in [*axis.get_xticklabels(), *figure.legends[0].get_texts()]) >= 6
+
+
+def test_more_than_two_panels_stand_in_two_columns() -> None:
+    """Of an odd number the last place is empty, and the panel above it has the omegas below it."""
+    row = dict.fromkeys(["model", *figures.SERIES], "x") | {"key": "k", "n_tasks": 4, "pass_at_1": 0.5}
+    row |= {"ci_low": 0.2, "ci_high": 0.8, "baseline_pass_at_1": 0.5}
+    for n_panels, columns, rows in [(1, 1, 1), (2, 1, 2), (3, 2, 2), (4, 2, 2)]:
+        drawn = [
+            row | {"benchmark": f"b{panel}", "omega_lo": omega, "omega_hi": omega}
+            for panel in range(n_panels)
+            for omega in (0.0, 0.5)
+        ]
+        figure = figures.omega_curve(pd.DataFrame(drawn))
+        figure.draw_without_rendering()
+        assert [axis.get_title() for axis in figure.axes] == [f"x, b{panel}" for panel in range(n_panels)]
+        assert figure.axes[0].get_gridspec().get_geometry() == (rows, columns)
+        labelled = [bool(axis.get_xlabel()) for axis in figure.axes]
+        assert labelled == [False] * (n_panels - columns) + [True] * columns
+        for axis in figure.axes[-columns:]:
+            assert all(tick.get_visible() for tick in axis.get_xticklabels())
