@@ -2,7 +2,7 @@
 
 Every file of docs/templates/ is Markdown with jinja2's tags; README.md goes to the root, the others to docs/. Each sees
 
-- `bench`, `store`, `page`: the measurements of scripts/bench.py and scripts/scale.py
+- `bench`: the measurements of scripts/bench.py
 - `scorers()`: a table of what scripts/compare_scorers.py found
 - `ratio(name)`: a ratio of `bench`
 - `table(name)`: a table of results/reference without its heading and notes; `runs()`: one of what each run took
@@ -56,8 +56,6 @@ def _facts() -> dict[str, Any]:
     return {
         "bench": bench,
         "ratio": lambda name: f"{bench['ratios'][name]:.2f}",
-        "store": _measured("store-scale"),
-        "page": _measured("report-scale"),
         "scorers": _scorers,
         "table": _table,
         "runs": _runs,
@@ -79,7 +77,8 @@ def _runs() -> str:
     rows = sorted(_run_row(run) for run in REFERENCE.runs())
     headings = ["Model", "Benchmark", "Template", "Anchor (mask)", "Omega", "Texts a task", "Minutes", "Commit"]
     sides = ("left",) * 5 + ("right",) * 2 + ("left",)
-    return tabulate(rows, headings, tablefmt="pipe", disable_numparse=True, colalign=sides)
+    table: str = tabulate(rows, headings, tablefmt="pipe", disable_numparse=True, colalign=sides)
+    return table
 
 
 def _run_row(run: Run) -> list[str]:
@@ -101,7 +100,8 @@ def _scorers() -> str:
     headings = ["Samples", "Benchmark", "Solutions", "Rounds", "evalplus passes", "Ours", "Time", "Two workers"]
     headings += ["Second looks (s)"]
     sides = ("left",) * 2 + ("right",) * 7
-    return tabulate(rows, headings, tablefmt="pipe", disable_numparse=True, colalign=sides)
+    table: str = tabulate(rows, headings, tablefmt="pipe", disable_numparse=True, colalign=sides)
+    return table
 
 
 def _scorer_row(compared: dict[str, Any]) -> list[str]:
