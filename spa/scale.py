@@ -20,6 +20,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import psutil
 from tabulate import tabulate
 from tqdm import tqdm
 
@@ -45,12 +46,12 @@ def measure(sizes: Sequence[int], folder: Path | None = None) -> dict[str, Any]:
     `folder` is where the cells lie for the time being; by default the system's folder of temporary files.
     """
     rows = [row for cells in sizes for row in _run((write, look, resume, summarise), cells, folder)]
-    return {"samples_per_cell": len(TASKS) * len(OMEGAS[0].values), **_result(rows), "growth": growth(rows)}
+    return {"samples_per_cell": len(TASKS) * len(OMEGAS[0].values), **_result(rows, folder), "growth": growth(rows)}
 
 
 def measure_report(cells: int, folder: Path | None = None) -> dict[str, Any]:
     """The same of the report of cells with many texts; its step's result is the page's bytes."""
-    return {"samples_per_cell": N_TASKS * N_PARTS, **_result(_run((write_texts, build_report), cells, folder))}
+    return {"samples_per_cell": N_TASKS * N_PARTS, **_result(_run((write_texts, build_report), cells, folder), folder)}
 
 
 def _run(steps: Sequence[Step], cells: int, folder: Path | None) -> list[dict[str, Any]]:
@@ -71,9 +72,17 @@ def _alone(step: Step, folder: Path, cells: int) -> tuple[float, float, int]:
         return process.submit(_timed, step, folder, cells).result()
 
 
-def _result(rows: list[dict[str, Any]]) -> dict[str, Any]:
+def _result(rows: list[dict[str, Any]], folder: Path | None) -> dict[str, Any]:
     environment = provenance.environment()
-    return {"steps": rows, "machine": {name: environment[name] for name in ("versions", "git", "hardware")}}
+    machine = {name: environment[name] for name in ("versions", "git", "hardware")}
+    return {"filesystem": _filesystem(folder or Path(tempfile.gettempdir())), "steps": rows, "machine": machine}
+
+
+def _filesystem(folder: Path) -> str:
+    """Its type: where memory is short, or given back to a host, cells on a disk are read from it again."""
+    place = folder.resolve()
+    mounts = [part for part in psutil.disk_partitions(all=True) if place.is_relative_to(part.mountpoint)]
+    return max(mounts, key=lambda part: len(part.mountpoint)).fstype
 
 
 def growth(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
@@ -92,7 +101,7 @@ def render(result: dict[str, Any]) -> str:
     columns = ("cells", "step", "seconds", "cells_per_second", "peak_mib")
     rows = [[row[column] for column in columns] for row in result["steps"]]
     table = tabulate(rows, ["cells", "step", "seconds", "cells/s", "peak MiB"], floatfmt=("d", "", ".1f", ".0f", ".0f"))
-    parts = [f"{result['samples_per_cell']} samples a cell", table]
+    parts = [f"{result['samples_per_cell']} samples a cell, on {result['filesystem']}", table]
     if "growth" in result:
         parts.append(tabulate(list(result["growth"].items()), ["time", "ratio"], floatfmt=".2f"))
     if result["steps"][-1]["step"] == build_report.__name__:

@@ -1,5 +1,6 @@
 """The simulation does what it measures: every cell is written, listed, resumed and aggregated."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,10 @@ def test_growth_by_hand() -> None:
     assert scale.growth(rows) == {"look, 20 / 10 cells": 2.5, "resume, 20 / 10 cells": 1.5}
 
 
+def measured_by_df(folder: Path) -> str:
+    return subprocess.check_output(["df", "--output=fstype", folder], text=True).split()[-1]
+
+
 @pytest.mark.slow
 def test_a_measurement_leaves_nothing_behind(tmp_path: Path) -> None:
     result = scale.measure([20], tmp_path)
@@ -43,6 +48,7 @@ def test_a_measurement_leaves_nothing_behind(tmp_path: Path) -> None:
     assert all(row["seconds"] > 0 and row["peak_mib"] > 10 for row in result["steps"])
     assert [len(row["rounds"]) for row in result["steps"]] == [1, 3, 1, 3]
     assert "cells/s" in scale.render(result)
+    assert result["filesystem"] == measured_by_df(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
