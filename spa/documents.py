@@ -8,6 +8,7 @@ Every file of docs/templates/ is Markdown with jinja2's tags; README.md goes to 
 - `table(name)`: a table of results/reference without its heading and notes; `runs()`: one of what each run took
 - `pass_at_1(column=value, ...)`, `published(column=value, ...)`: the one row's of results/reference/summary.csv or of
   results/published/pass_at_1.csv, in per cent
+- `share`, `splits`: of the tuned reading
 
 and whatever is not there is an error.
 """
@@ -18,13 +19,13 @@ from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from tabulate import tabulate
 
 from spa import published
 from spa.config import CONF
 from spa.errors import SpaError
+from spa.readings import SHARE, SPLITS
 from spa.store import Results, Run
-from spa.tables import benchmark_name, omega_set_text, percent
+from spa.tables import benchmark_name, omega_set_text, percent, pipe_table
 
 ROOT = CONF.parent
 TEMPLATES = ROOT / "docs" / "templates"
@@ -61,6 +62,8 @@ def _facts() -> dict[str, Any]:
         "runs": _runs,
         "pass_at_1": pass_at_1,
         "published": _published,
+        "share": f"{SHARE:.0%}",
+        "splits": f"{SPLITS:,}",
     }
 
 
@@ -76,9 +79,7 @@ def _table(name: str) -> str:
 def _runs() -> str:
     rows = sorted(_run_row(run) for run in REFERENCE.runs())
     headings = ["Model", "Benchmark", "Template", "Anchor (mask)", "Omega", "Texts a task", "Minutes", "Commit"]
-    sides = ("left",) * 5 + ("right",) * 2 + ("left",)
-    table: str = tabulate(rows, headings, tablefmt="pipe", disable_numparse=True, colalign=sides)
-    return table
+    return pipe_table(rows, headings, ["left"] * 5 + ["right"] * 2 + ["left"])
 
 
 def _run_row(run: Run) -> list[str]:
@@ -99,9 +100,7 @@ def _scorers() -> str:
     rows = [_scorer_row(_measured(path.stem)) for path in sorted(BENCH.glob("scorers-*.json"))]
     headings = ["Samples", "Benchmark", "Solutions", "Rounds", "evalplus passes", "Ours", "Time", "Two workers"]
     headings += ["Second looks (s)"]
-    sides = ("left",) * 2 + ("right",) * 7
-    table: str = tabulate(rows, headings, tablefmt="pipe", disable_numparse=True, colalign=sides)
-    return table
+    return pipe_table(rows, headings, ["left"] * 2 + ["right"] * 7)
 
 
 def _scorer_row(compared: dict[str, Any]) -> list[str]:

@@ -4,6 +4,7 @@ Every table says in its notes which of the three readings it shows. A table that
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -140,7 +141,6 @@ def tables(evidence: Evidence) -> list[Table]:
     """Those that the evidence allows."""
     curves = evidence.curves
     tested = [INTERVAL, TESTS]
-    of_many = [THINNED, *tested]
     origin: dict[str, tuple[str, Format]] = {
         "Tuned on": ("source_model", str),
         "of": ("source_benchmark", benchmark_name),
@@ -148,16 +148,12 @@ def tables(evidence: Evidence) -> list[Table]:
     trigger: dict[str, tuple[str, Format]] = {"Trigger": ("trigger", str), **_OMEGA, "Triggered": ("n_triggered", str)}
     made = [
         main(curves),
-        _table(
-            "every_task", _CELL, _OMEGA | _RATES | _COUNTS, readings.every_task_rows(curves), [EVERY_TASK, *of_many]
-        ),
+        _thinned("every_task", _OMEGA | _RATES | _COUNTS, readings.every_task_rows(curves), [EVERY_TASK, *tested]),
         _table("tuned", _CELL, _SHARE | _RATES | _SPREAD, readings.tuned_rows(curves), [TUNED, SPREAD, INTERVAL]),
         _table(
             "transfer", _CELL | origin, _OMEGA | _RATES | _COUNTS, readings.transfer_rows(curves), [TRANSFER, *tested]
         ),
-        _table(
-            "test_triggered", _CELL, trigger | _RATES | _COUNTS, readings.triggered_rows(curves), [TRIGGERED, *of_many]
-        ),
+        _thinned("test_triggered", trigger | _RATES | _COUNTS, readings.triggered_rows(curves), [TRIGGERED, *tested]),
         _table("optimum", _CELL, _OPTIMUM, optimum_rows(curves), [OPTIMUM]),
         _table("anchors", _CELL, _RATES | _RIVAL, anchor_rows(curves), [ANCHORS, TUNED, INTERVAL]),
         _table("published", _PUBLISHED, _COMPARED, published.compare(published.read(), curves), [PUBLISHED]),
@@ -278,16 +274,22 @@ def cost_rows(speeds: Sequence[Speed]) -> pd.DataFrame:
 def _table(name: str, names: Columns, numbers: Columns, data: pd.DataFrame, notes: Sequence[str]) -> Table | None:
     if data.empty:
         return None
-    rows = _thinned(data) if THINNED in notes else data
-    shown = shown_as(_named(rows) if "quantization" in rows else rows, names | numbers)
+    shown = shown_as(_named(data) if "quantization" in data else data, names | numbers)
     return Table(name, TITLES[name], data, shown, len(names), tuple(notes))
 
 
-def _thinned(data: pd.DataFrame) -> pd.DataFrame:
-    """`FEW` evenly spaced omegas of each cell and trigger that has more than twice as many, the last among them."""
+def _thinned(name: str, numbers: Columns, data: pd.DataFrame, notes: Sequence[str]) -> Table | None:
+    """A table of cells at omegas that shows `FEW` evenly spaced ones, the last among them, where there are many."""
+    reading, *others = notes
+    table = _table(name, _CELL, numbers, data, [reading, THINNED, *others])
+    return table and replace(table, shown=table.shown[_kept(data).to_numpy()].reset_index(drop=True))
+
+
+def _kept(data: pd.DataFrame) -> "pd.Series[bool]":
+    """Which rows are shown, of each cell and trigger."""
     groups = data.groupby([name for name in (*SETTINGS, "trigger") if name in data])["omega"]
     place, size = groups.cumcount(), groups.transform("size")
-    return data[(size <= 2 * FEW) | ((place + 1) * FEW // size > place * FEW // size)]
+    return (size <= 2 * FEW) | ((place + 1) * FEW // size > place * FEW // size)
 
 
 def _named(data: pd.DataFrame) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """Tidy data -> tables, and their text forms. Fractions become per cent only here, when they are rendered."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,8 +47,7 @@ class Table:
 
     def markdown(self) -> str:
         """A pipe table, its notes below."""
-        rows = self.shown.to_numpy().tolist()
-        body: str = tabulate(rows, self.headings, tablefmt="pipe", disable_numparse=True, colalign=self.alignment)
+        body = pipe_table(self.shown.to_numpy().tolist(), self.headings, self.alignment)
         return "\n\n".join([f"# {self.title}", body, *self.notes]) + "\n"
 
     def latex(self) -> str:
@@ -56,6 +55,12 @@ class Table:
         comments = "".join(f"% {note}\n" for note in ["Needs \\usepackage{booktabs}.", self.title, *self.notes])
         columns = "".join(side[0] for side in self.alignment)
         return comments + self.shown.to_latex(index=False, escape=True, column_format=columns, multicolumn_format="c")
+
+
+def pipe_table(rows: Sequence[Sequence[str]], headings: Sequence[str], alignment: Sequence[str]) -> str:
+    """Markdown, of cells as they stand; alignment: "left" or "right" for each column."""
+    table: str = tabulate(rows, headings, tablefmt="pipe", disable_numparse=True, colalign=alignment)
+    return table
 
 
 def shown_as(data: pd.DataFrame, headings: Mapping[str, tuple[str, Format]]) -> pd.DataFrame:
