@@ -2,8 +2,9 @@
 
 Every side gets the same prompts, model, dtype, threads and kernels, and generates for each task exactly as many tokens
 as the task's own text has (its natural length, found once by our engine with the real stop rule). The sides that split,
-a grid and an interval, run with the stop rule itself, beside one omega that does so too. Two sides also run with the
-kernels that torch brings, as their users get them. Sides that take long do the two tasks of about average length.
+a grid and an interval, run with the stop rule itself, beside one omega that does so too, all with the lanes that
+`batch_size=auto` gives where memory allows. Two sides also run with the kernels that torch brings, as their users get
+them. Sides that take long do the two tasks of about average length.
 """
 
 import json
@@ -24,6 +25,7 @@ from tqdm import tqdm
 
 from spa import provenance
 from spa.bench_worker import GRID, INTERVAL, Setting, Side
+from spa.config import MOST_LANES
 from spa.errors import SpaError
 
 FEW = 2
@@ -44,9 +46,9 @@ def sides(setting: Setting) -> list[Side]:
         Side("guidance", "guidance", 1, tasks=FEW),
         Side("anchoring package", "package", 1, tasks=FEW),
         Side("anchoring package, torch's kernels", "package", 1, tasks=FEW, own_kernels=False),
-        Side("ours, one omega, natural end", "natural", 64),
-        Side("ours, grid of 11", "natural", 64, omega=GRID),
-        Side(f"ours, interval {INTERVAL}", "natural", 64, omega=INTERVAL),
+        Side("ours, one omega, natural end", "natural", MOST_LANES),
+        Side("ours, grid of 11", "natural", MOST_LANES, omega=GRID),
+        Side(f"ours, interval {INTERVAL}", "natural", MOST_LANES, omega=INTERVAL),
     ]
 
 

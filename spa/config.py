@@ -26,7 +26,7 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 QUANTIZATIONS = ("none", "int8", "nf4")
 KINDS = ("chat", "base")
 FAMILIES = ("humaneval", "mbpp")
-MOST_LANES = 64  # of batch_size=auto; beyond this a CPU gains nothing and a GPU little
+MOST_LANES = 96  # of batch_size=auto; beyond this a CPU gains nothing and a GPU little
 COUNTS = ("max_new_tokens", "max_total_tokens", "max_lanes_per_task", "max_lane_steps", "limit")
 MASKS = ("per_token", "collapsed", "attention")
 SANDBOXES = ("auto", "bubblewrap", "apptainer:IMAGE", "none")

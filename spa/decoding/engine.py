@@ -55,7 +55,7 @@ class Engine:
         self.budget = budget
         self.halvings: list[int] = []
         self.waiting: deque[Lane] = deque()  # not begun, or to be read again
-        self.parked: list[Lane] = []  # their rows are in host memory
+        self.parked: deque[Lane] = deque()  # their rows are in host memory
         self.lanes: list[Lane] = []  # in flight
         self.finished: list[Decoded] = []  # not given out yet
         self.branches = 2
@@ -138,14 +138,17 @@ class Engine:
         return set(sorted(range(len(parts)), key=lambda number: size(parts[number][1]))[:surplus])
 
     def _unpark(self) -> None:
-        """Let parked lanes take the free places, ahead of tasks that have not begun."""
+        """Let parked lanes take the free places, ahead of tasks that have not begun.
+
+        The longest parked first: it has the most tokens before it, and would be left alone at the end.
+        """
         while self.parked and len(self.lanes) < self.batch_size:
-            lane = self.parked[-1]
+            lane = self.parked[0]
             lane.rows = [self.n_rows + branch for branch in range(len(lane.saved))]
             for row, saved in zip(lane.rows, lane.saved, strict=True):
                 self.cache.load_rows(row, row + 1, saved)
             lane.saved = []
-            self.lanes.append(self.parked.pop())
+            self.lanes.append(self.parked.popleft())
 
     def _join(self, lanes: list[Lane]) -> Tensor:
         """Read the lanes' prefixes into new rows, first all original ones, then the masked; their logits, [B, V].
@@ -293,11 +296,11 @@ class Engine:
         self.batch_size //= 2
         log.warning("out of memory at %d lanes; going on with %d", self.halvings[-1], self.batch_size)
         # A cache that failed to grow is not to be trusted: every prefix is read again.
-        begun = [*self.lanes, *reversed(self.parked)]
+        begun = [*self.lanes, *self.parked]
         for lane in begun:
             lane.rows, lane.saved = [], []
         self.waiting.extendleft(reversed(begun))
-        self.lanes, self.parked = [], []
+        self.lanes, self.parked = [], deque()
         self._new_cache(self.cache.slots)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
