@@ -25,10 +25,11 @@ def main() -> None:
     if bool(options.results_dir) == bool(options.samples and options.benchmark and options.out):
         parser.error("give results folders, or else --samples, --benchmark and --out")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    from spa import benchmarks, config, samples_file, scoring, store
+    from spa import benchmarks, config, samples_file, store, verdicts
 
     if options.results_dir:
-        print(*scoring.score_results(store.find_results(options.results_dir), sandbox=options.sandbox), sep="\n")
+        for line in verdicts.judge_results(store.find_results(options.results_dir), sandbox=options.sandbox):
+            print(line)
         return
     benchmark = benchmarks.load(config.load_benchmark_config(options.benchmark))
     how = {"sandbox": options.sandbox, "partial": options.partial, "compare": options.compare}

@@ -84,7 +84,7 @@ def isolated(script: str, mode: str) -> tuple[str, ...]:
     libraries = [path for path in (package.with_name("numpy.libs"),) if path.is_dir()]
     visible = [
         path,
-        *(path.with_name(name) for name in ("__init__.py", "channel.py", "clock.py", "wire.py")),
+        *(path.with_name(name) for name in ("__init__.py", "channel.py", "clock.py", "syscalls.py", "wire.py")),
         package,
         *libraries,
     ]

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from spa import generation, repetition, scoring, visible
+from spa import generation, repetition, verdicts
 from spa.cell import Plan, plan
 from spa.config import RunConfig
 from spa.errors import SpaError
@@ -48,8 +48,7 @@ def _finish(plan: Plan) -> None:
     order = {problem.task_id: number for number, problem in enumerate(plan.benchmark.problems)}
     plan.run.settle(lambda sample: (order[sample.task_id], sample.omega_lo))
     if plan.config.score:
-        scoring.score_and_record(plan.run, plan.benchmark, sandbox=plan.config.sandbox)
-        visible.judge_run(plan.run, plan.benchmark, sandbox=plan.config.sandbox)
+        verdicts.judge(plan.run, plan.benchmark, plan.config.benchmark, sandbox=plan.config.sandbox)
 
 
 @contextmanager

@@ -18,15 +18,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from spa import benchmarks, expected
+from spa import expected
 from spa.benchmarks import Benchmark
-from spa.config import BenchmarkConfig
 from spa.errors import SpaError
 from spa.judging import LIMITS, LOOKS, Case, Judged, court, judge
 from spa.provenance import usable_cores
 from spa.records import Score
 from spa.sandbox import UNPROTECTED, resolve
-from spa.store import Results, Run, solution_sha
+from spa.store import Run, solution_sha
 from spa.workers import converse
 
 logger = logging.getLogger(__name__)
@@ -113,16 +112,6 @@ def score_and_record(run: Run, benchmark: Benchmark, *, sandbox: str) -> None:
             **{name: earlier[name] for name in TOLLS if name in earlier and not report.scored},
             "seconds": round(report.seconds if report.scored else earlier.get("seconds", 0.0), 3),
         }
-
-
-def score_results(results: Iterable[Results], *, sandbox: str) -> Iterator[str]:
-    """Score every run of the folders on the benchmark that its manifest names; a line for each. Needs no model."""
-    for run in (run for folder in results for run in folder.runs()):
-        with run.locked():
-            benchmark = benchmarks.load(BenchmarkConfig(**run.manifest()["config"]["benchmark"]))
-            score_and_record(run, benchmark, sandbox=sandbox)
-        scored = run.manifest()["scoring"]
-        yield f"{run.folder}: {benchmark.name}, {scored['scored']} solutions scored, {scored['already']} were before"
 
 
 def passed(verdict: Score, tests: str = "plus") -> bool:

@@ -1,9 +1,9 @@
 """The part of scoring that runs in the sandbox with evalplus at hand: expected outputs, first looks, comparisons.
 
-Started by its path, `scoring_worker.py expect|check|compare PID_NAMESPACE`; of this package it imports `clock` and
-`wire`, and it answers messages in the manner of `spa.workers`. One process has one role: no expected output is made,
-and no comparison, where a solution has run. Tests, tolerances, time and memory limits are evalplus' own: its functions
-make the verdict. Only the clock is ours: time in which a process waits for a core does not count.
+Started by its path, `scoring_worker.py expect|check|compare PID_NAMESPACE`; of this package it imports `clock`,
+`syscalls` and `wire`, and it answers messages in the manner of `spa.workers`. One process has one role: no expected
+output is made, and no comparison, where a solution has run. Tests, tolerances, time and memory limits are evalplus'
+own: its functions make the verdict. Only the clock is ours: time in which a process waits for a core does not count.
 """
 
 import ctypes
@@ -32,7 +32,7 @@ from evalplus.eval.utils import TimeoutException
 from evalplus.gen import util as evalplus_util
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))
-from spa import clock, wire
+from spa import clock, syscalls, wire
 
 evalplus_execute = evalplus_eval.unsafe_execute
 
@@ -62,6 +62,7 @@ def main() -> None:
     channel = Connection(os.dup(0))
     _point_at_null(0, 1)
     resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
+    syscalls.forbid()
     ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)  # no solution may look into this process, or change it
     evalplus_eval.unsafe_execute = partial(execute, channel)
     evalplus_eval.multiprocessing = SimpleNamespace(Process=Watched)
@@ -123,15 +124,18 @@ def run(request: dict[str, Any], tests: dict[str, Any]) -> dict[str, Any]:
     limits = {name: request[name] for name in ("min_time_limit", "gt_time_limit_factor")}
     noted[:] = [0, 0]
     Watched.wall_factor = request["wall_factor"]
-    status, _ = evalplus_eval.untrusted_check(
-        request["family"],
-        request["solution"],
-        entry_point=request["entry_point"],
-        atol=request["atol"],
-        fast_check=True,
-        **limits,
-        **tests,
-    )
+    try:
+        status, _ = evalplus_eval.untrusted_check(
+            request["family"],
+            request["solution"],
+            entry_point=request["entry_point"],
+            atol=request["atol"],
+            fast_check=True,
+            **limits,
+            **tests,
+        )
+    except Exception:  # of what the solution left in the memory that they share, or did to this process
+        return {"status": "fail", "reason": "crashed", "input": None}
     if status == "pass":
         return PASSED
     reason = ENDINGS[noted[ENDING] % len(ENDINGS)]
@@ -261,9 +265,11 @@ def _tests(inputs: str, expected: str) -> dict[str, dict[str, Any]]:
     return {name: {**given[name], "expected": returned[name]} for name in returned}
 
 
-def _traces() -> tuple[int, list[str]]:
-    """Changes where a solution left a file in the sandbox."""
-    return os.statvfs(tempfile.gettempdir()).f_ffree, sorted(map(str, Path("/dev/shm").iterdir()))
+def _traces() -> tuple[Any, ...]:
+    """Changes where a solution left a file in the sandbox, or other limits to this process."""
+    limits = [resource.getrlimit(getattr(resource, name)) for name in dir(resource) if name.startswith("RLIMIT_")]
+    files = os.statvfs(tempfile.gettempdir()).f_ffree, sorted(map(str, Path("/dev/shm").iterdir()))
+    return *files, limits, os.sched_getaffinity(0), os.getpriority(os.PRIO_PROCESS, 0)
 
 
 def _point_at_null(*descriptors: int) -> None:

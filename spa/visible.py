@@ -14,6 +14,7 @@ from itertools import pairwise
 
 from spa import anchors
 from spa.benchmarks import Benchmark
+from spa.errors import SpaError
 from spa.judging import isolated
 from spa.provenance import usable_cores
 from spa.records import Generation, Problem, VisibleScore
@@ -28,8 +29,14 @@ Test = tuple[str, str]  # what to execute, and what it shall show: nothing, for 
 
 
 def tests(problem: Problem) -> list[Test]:
-    """The tests that a prompt shows, in order; those whose form a machine cannot read are left out."""
-    _, spans = anchors.anchor(problem, "examples")
+    """The tests that a prompt shows, in order; those whose form a machine cannot read are left out.
+
+    A prompt that is no Python by itself shows none.
+    """
+    try:
+        _, spans = anchors.anchor(problem, "examples")
+    except SpaError:
+        return []
     text = "\n".join(problem.prompt[problem.prompt.rfind("\n", 0, start) + 1 : end] for start, end in spans)
     if problem.family == "mbpp":
         asserts = [ast.unparse(node) for node in _parsed(textwrap.dedent(text)) if isinstance(node, ast.Assert)]

