@@ -79,6 +79,13 @@ def size(omegas: OmegaSet) -> float:
     return len(omegas.values) if isinstance(omegas, Values) else omegas.hi - omegas.lo
 
 
+def has_zero(omegas: OmegaSet) -> bool:
+    """Whether plain decoding belongs to the set."""
+    if isinstance(omegas, Values):
+        return 0.0 in omegas.values
+    return omegas.lo <= 0 < omegas.hi or (omegas.closed and omegas.hi == 0)
+
+
 def share(part: OmegaSet, whole: OmegaSet) -> float:
     """How much of `whole` its subset `part` is, between 0 and 1."""
     return size(part) / size(whole)

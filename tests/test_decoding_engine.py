@@ -215,6 +215,15 @@ def test_what_prompts_share_is_read_once(model: Any, monkeypatch: pytest.MonkeyP
     assert shapes[:3] == [(1, 20), (3, 4), (3, 3)]
 
 
+def test_strict_reads_each_prompt_alone(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    common = list(range(40, 60))
+    pairs = [([*common, task, 9, 9, 9], [*common, task, MASK, MASK, 9]) for task in (10, 11)]
+    shapes = tiny.record_shapes(model, monkeypatch)
+    decode(model, Values((0.5,)), pairs, strict=True)
+    assert shapes[:4] == [(1, 24)] * 4
+    assert set(shapes[4:]) == {(1, 1)}
+
+
 def test_lanes_in_flight_never_exceed_the_batch(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     shapes = tiny.record_shapes(model, monkeypatch)
     decode(model, Interval(-1.0, 2.0), prompts("per_token"), batch_size=3)
@@ -289,6 +298,23 @@ def budgeted(model: Any, budget: Budget) -> list[Decoded]:
     original, masked = prompts("per_token")[0]
     request = Request("0", original, masked, Interval(-1.0, 2.0), NeverStop(), NEW_TOKENS)
     return sorted(decoder.decode([request]), key=lambda part: part.omegas.lo)
+
+
+def test_a_budget_gives_up_omega_0_last(model: Any) -> None:
+    """Also where its part is the smallest: the others are compared with it."""
+    for lanes in (1, 2, 3):
+        (plain,) = [part for part in budgeted(model, Budget(lanes=lanes)) if omega.has_zero(part.omegas)]
+        assert plain.finish_reason != "budget"
+
+
+def test_a_budget_is_of_a_task_whatever_was_left_of_it(model: Any) -> None:
+    original, masked = prompts("per_token")[0]
+    gaps = [Interval(-1.0, 0.0, closed=False), Interval(0.5, 2.0)]
+    requests = [Request("0", original, masked, gap, NeverStop(), NEW_TOKENS) for gap in gaps]
+    free = list(Engine(model, tiny.EOS, tiny.detokenize, 4).decode(requests))
+    assert len(free) > 3
+    bounded = list(Engine(model, tiny.EOS, tiny.detokenize, 4, budget=Budget(lanes=3)).decode(requests))
+    assert sum(part.finish_reason != "budget" for part in bounded) == 3
 
 
 @pytest.mark.parametrize("budget", [Budget(lanes=3), Budget(steps=20), Budget(lanes=2, steps=35), Budget(1, 1)])

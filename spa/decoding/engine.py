@@ -19,10 +19,10 @@ from torch import Tensor
 
 from spa.decoding import formula, forward
 from spa.decoding.cache import RowCache, SavedRow
-from spa.decoding.lanes import NOTHING_HIDDEN, UNLIMITED, Budget, Decoded, Lane, Request
+from spa.decoding.lanes import NOTHING_HIDDEN, UNLIMITED, Budget, Decoded, Lane, Request, Spent
 from spa.decoding.stopping import Detokenize, TextStream, text_after
 from spa.errors import SpaError
-from spa.omega import size
+from spa.omega import has_zero, size
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +33,8 @@ PREFILL_TOKENS = 1024
 class Engine:
     """Decodes requests with one model, at most `batch_size` lanes at a time.
 
-    strict: one row per forward pass. bitsandbytes' int8 picks its outlier columns over the whole batch, so only then
-    are the rows independent of each other.
+    strict: one row per forward pass, and each reads its prompt itself. bitsandbytes' int8 picks its outlier columns
+    over all tokens of a pass, so only then are the rows independent of each other.
     After an out-of-memory error the batch is halved and decoding goes on; `halvings` lists the sizes tried in vain.
     """
 
@@ -58,6 +58,7 @@ class Engine:
         self.parked: deque[Lane] = deque()  # their rows are in host memory
         self.lanes: list[Lane] = []  # in flight
         self.finished: list[Decoded] = []  # not given out yet
+        self.spent: dict[str, Spent] = {}  # by task
         self.branches = 2
         self.cache = RowCache(model.config.num_hidden_layers, 0, 0)
         self.common: int | None = None  # tokens that all prompts begin with, once known
@@ -66,6 +67,7 @@ class Engine:
     def decode(self, requests: Iterable[Request]) -> Iterator[Decoded]:
         """Yield each text as soon as it is finished, in no particular order. Longest prompts first."""
         queue = sorted(requests, key=lambda request: len(request.original_ids), reverse=True)
+        self.spent = {}
         self.waiting.extend(self._lane(request) for request in queue)
         never_split = all(request.omegas.lo == request.omegas.hi for request in queue)
         self.batch_size = min(self.batch_size, len(queue)) if never_split else self.batch_size
@@ -88,7 +90,9 @@ class Engine:
 
     def _lane(self, request: Request) -> Lane:
         stream = TextStream.after(request.original_ids, self.detokenize)
-        return Lane(request, request.omegas, stream, request.stop)
+        spent = self.spent.setdefault(request.task_id, Spent())
+        spent.lanes += 1
+        return Lane(request, request.omegas, stream, request.stop, spent)
 
     @torch.inference_mode()
     def _advance(self) -> None:
@@ -126,16 +130,19 @@ class Engine:
             self.finished += [self._decoded(lane, reason) for lane, reason in ended]
 
     def _charge(self, lane: Lane, parts: list[formula.Choice]) -> set[int]:
-        """Count a step and its splits; the numbers of the parts that exceed the budget, the smallest parts first."""
+        """Count a step and its splits; the numbers of the parts that exceed the budget.
+
+        The smallest parts go first, and last of all that with omega 0, with which the others are compared.
+        """
         lane.spent.steps += 1
         if self.budget.steps is not None and lane.spent.steps > self.budget.steps:
             return set(range(len(parts)))
         lane.spent.lanes += len(parts) - 1
         surplus = 0 if self.budget.lanes is None else lane.spent.lanes - self.budget.lanes
-        if surplus <= 0:
-            return set()
-        lane.spent.lanes -= surplus
-        return set(sorted(range(len(parts)), key=lambda number: size(parts[number][1]))[:surplus])
+        in_turn = sorted(range(len(parts)), key=lambda number: (has_zero(parts[number][1]), size(parts[number][1])))
+        given_up = set(in_turn[: max(surplus, 0)])
+        lane.spent.lanes -= len(given_up)
+        return given_up
 
     def _unpark(self) -> None:
         """Let parked lanes take the free places, ahead of tasks that have not begun.
@@ -154,8 +161,8 @@ class Engine:
         """Read the lanes' prefixes into new rows, first all original ones, then the masked; their logits, [B, V].
 
         What all prompts begin with is read once for all of them, and a masked prompt only from where it departs from
-        its original, in its tokens or in what they attend to. A prefix is longer than its prompt only after an
-        out-of-memory error.
+        its original, in its tokens or in what they attend to; not so if strict. A prefix is longer than its prompt only
+        after an out-of-memory error.
         """
         if self.common is None:
             self._read_common(lanes)
@@ -175,7 +182,7 @@ class Engine:
             maskeds = [[*lane.prompts[1], *lane.tokens] for _, lane in anchored]
             starts = [common_prefix([originals[n], ids]) for (n, _), ids in zip(anchored, maskeds, strict=True)]
             starts = [
-                min(start, len(ids) - 1, *lane.request.hidden)
+                0 if self.strict else min(start, len(ids) - 1, *lane.request.hidden)
                 for (_, lane), start, ids in zip(anchored, starts, maskeds, strict=True)
             ]
             for target, ((number, _), start) in enumerate(zip(anchored, starts, strict=True), second_row):
@@ -207,7 +214,7 @@ class Engine:
     def _read_common(self, lanes: list[Lane]) -> None:
         """Read what the prompts of all tasks begin with, and keep it. The cache is empty still."""
         prompts = [lane.request.original_ids for lane in [*lanes, *self.waiting]]
-        self.common = common_prefix(prompts) if len(prompts) > 1 else 0
+        self.common = common_prefix(prompts) if len(prompts) > 1 and not self.strict else 0
         if self.common:
             forward.prefill(self.model, self.cache, 0, [list(prompts[0][: self.common])], [0])
             self.common_row = self.cache.save_row(0, self.common)

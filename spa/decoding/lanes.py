@@ -53,7 +53,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Budget:
-    """How much one request may cost; what it does not reach is given up, and named."""
+    """How much one task may cost; what it does not reach is given up, and named."""
 
     lanes: int | None = None  # texts that its omegas may split into
     steps: int | None = None  # decoding steps, summed over its lanes
@@ -64,9 +64,9 @@ UNLIMITED = Budget()
 
 @dataclass
 class Spent:
-    """What one request has cost so far, shared by its lanes."""
+    """What one task has cost so far, shared by its lanes. A task may have several requests: what a kill left of it."""
 
-    lanes: int = 1
+    lanes: int = 0
     steps: int = 0
 
 
@@ -92,7 +92,7 @@ class Lane:
     omegas: OmegaSet
     stream: TextStream
     stop: StopRule
-    spent: Spent = field(default_factory=Spent)
+    spent: Spent
     tokens: list[int] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)  # cache row of each branch; empty while the lane waits
     saved: list[SavedRow] = field(default_factory=list)  # the rows of a parked lane
