@@ -1,6 +1,5 @@
 """SPA for a model of your own: any transformers causal LM, its tokenizer, and prompts with anchored text."""
 
-import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,14 +9,12 @@ from spa.decoding.engine import Engine
 from spa.decoding.lanes import Request
 from spa.decoding.stopping import NeverStop, StopRule, StopStrings, detokenizer
 from spa.errors import SpaError
-from spa.models import context_length
+from spa.models import check, context_length
 from spa.omega import PLAIN, bounds, parse
 from spa.prompts import Template, renderer
 from spa.records import PromptPair, Span
 
 WHOLE_PROMPT = {"own": "{problem}"}
-# Up to its width or chunk, each is full attention.
-ATTENTION_LAYERS = {"full_attention", "sliding_attention", "chunked_attention", "attention"}
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,7 @@ def generate(
     Raises SpaError for what does not fit together.
     """
     omegas = parse(omega)
-    _check_model(model)
+    check(model)
     for name, value in (("max_new_tokens", max_new_tokens), ("batch_size", batch_size)):
         if value < 1:
             raise SpaError(f"{name}={value} must be at least 1")
@@ -134,24 +131,3 @@ def _eos_ids(model: Any, tokenizer: Any) -> list[int]:
     if ids is None:
         return []
     return [ids] if isinstance(ids, int) else list(ids)
-
-
-def _check_model(model: Any) -> None:
-    """Refuse what the engine would decode wrongly: it sets each token's position and mask itself."""
-    name, config = type(model).__name__, model.config.get_text_config()
-    layers = set(getattr(config, "layer_types", None) or ()) - ATTENTION_LAYERS
-    parameters = inspect.signature(model.forward).parameters
-    if (
-        getattr(config, "is_encoder_decoder", False)
-        or not {"position_ids", "past_key_values", "logits_to_keep"} <= parameters.keys()
-    ):
-        raise SpaError(f"{name} is no causal LM that takes position_ids and a cache; its positions cannot be set")
-    if layers:
-        raise SpaError(f"{name} has layers of the kind {', '.join(sorted(layers))}, which keep no key-value cache")
-    if config._attn_implementation not in ("sdpa", "eager"):
-        raise SpaError(
-            f"{name} computes attention by {config._attn_implementation}, which takes no mask for each row; load it "
-            'with attn_implementation="sdpa" or "eager"'
-        )
-    if model.training:
-        raise SpaError(f"{name} is in training mode, where dropout makes texts random; call model.eval()")

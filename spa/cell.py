@@ -6,7 +6,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ def plan(config: RunConfig) -> Plan:
         "family": config.benchmark.family,
         "template": template.sha,
         "prompts": _sha([[problem.task_id, problem.prompt] for problem, _ in anchored]),
-        "anchor": None if omegas == omega.PLAIN else config.anchor.name,
+        "anchor": None if omegas == omega.PLAIN else _anchor(config.anchor.name, spans),
         "mask": None if omegas == omega.PLAIN else [config.mask.name, mask_token(config)],
         "omega": omega.to_json(omegas),
         "stop": config.model.kind,
@@ -85,12 +85,12 @@ def plan(config: RunConfig) -> Plan:
         "budget": [config.max_lanes_per_task, config.max_lane_steps],
         "dtype": dtype,
         "quantization": config.quantization,
-        "strict": config.strict,
+        "strict": config.strict and "every prompt read alone",
         "method_version": METHOD_VERSION,
     }
     return Plan(
         config=config,
-        benchmark=benchmark,
+        benchmark=replace(benchmark, problems=tuple(untagged.values())),
         problems=tuple(untagged[problem.task_id] for problem in selected),
         spans=spans,
         omegas=omegas,
@@ -119,6 +119,11 @@ def render_all(plan: Plan, tokenizer: Any, problems: Sequence[Problem]) -> list[
 def mask_token(config: RunConfig) -> str | None:
     """What anchored text is replaced by, if anything; None also where the tokenizer is to say."""
     return None if config.mask.name == "attention" else config.mask.token or config.model.mask_token
+
+
+def _anchor(name: str, spans: dict[str, tuple[Span, ...]]) -> Any:
+    """All that decides what is anchored in the prompts. Tags stand in no prompt, so their places count."""
+    return [name, _sha(sorted(spans.items()))] if name == "tagged" else name
 
 
 def _sha(content: Any) -> str:

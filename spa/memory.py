@@ -42,8 +42,15 @@ def give_back() -> None:
 
 
 def zeros(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """Zeros fresh from the system, which clears what is touched: gigabytes that are reserved cost nothing."""
-    memory = mmap.mmap(-1, math.prod(shape) * dtype.itemsize)
+    """Zeros fresh from the system, which clears what is touched: gigabytes that are reserved cost nothing.
+
+    Where it grants no more, the error is torch's.
+    """
+    size = math.prod(shape) * dtype.itemsize
+    try:
+        memory = mmap.mmap(-1, size)
+    except OSError as error:
+        raise torch.OutOfMemoryError(f"can't allocate memory: {size} bytes ({error})") from error
     if hasattr(mmap, "MADV_HUGEPAGE"):
         memory.madvise(mmap.MADV_HUGEPAGE)
     return torch.frombuffer(memory, dtype=dtype).view(shape)

@@ -7,6 +7,7 @@ it and eager otherwise (CodeGen), named explicitly, so that no other kernel is p
 import gc
 import hashlib
 import importlib.util
+import inspect
 import json
 import os
 import struct
@@ -43,6 +44,9 @@ from spa.errors import SpaError
 
 # What transformers, safetensors and gguf raise over a missing or broken file.
 _BROKEN = (OSError, ValueError, KeyError, TypeError, RuntimeError, StrictDataclassError, SafetensorError, struct.error)
+
+# Up to its width or chunk, each is full attention.
+ATTENTION_LAYERS = {"full_attention", "sliding_attention", "chunked_attention", "attention"}
 
 HASHED_WHOLE = 256 * 2**20  # a local folder's larger files are known by name, size and their first and last MiB
 
@@ -155,6 +159,7 @@ def load(
     if "device_map" not in arguments:
         model = model.to(device)
     model.eval()
+    check(model)
     own_kernels = own_kernels and kernels.supports(model)
     if own_kernels:
         kernels.install(model)
@@ -186,6 +191,27 @@ def load_kept(
             torch.cuda.empty_cache()
         _kept[wanted] = load(checkpoint, config, tokenizer, dtype, quantization)
     return replace(_kept[wanted], tokenizer=tokenizer, eos_ids=_eos_ids(config, tokenizer))
+
+
+def check(model: Any) -> None:
+    """Refuse what the engine would decode wrongly: it sets each token's position and mask itself. SpaError says why."""
+    name, config = type(model).__name__, model.config.get_text_config()
+    layers = set(getattr(config, "layer_types", None) or ()) - ATTENTION_LAYERS
+    parameters = inspect.signature(model.forward).parameters
+    if (
+        getattr(config, "is_encoder_decoder", False)
+        or not {"position_ids", "past_key_values", "logits_to_keep"} <= parameters.keys()
+    ):
+        raise SpaError(f"{name} is no causal LM that takes position_ids and a cache; its positions cannot be set")
+    if layers:
+        raise SpaError(f"{name} has layers of the kind {', '.join(sorted(layers))}, which keep no key-value cache")
+    if config._attn_implementation not in ("sdpa", "eager", kernels.ATTENTION):
+        raise SpaError(
+            f"{name} computes attention by {config._attn_implementation}, which takes no mask for each row; load it "
+            'with attn_implementation="sdpa" or "eager"'
+        )
+    if model.training:
+        raise SpaError(f"{name} is in training mode, where dropout makes texts random; call model.eval()")
 
 
 def context_length(config: Any) -> int:

@@ -197,6 +197,19 @@ def test_changes_together(own: Cell, free: Sequence[str], covered: str) -> None:
     assert own.key(*needed, *around, change) == own.key(*needed, change) != own.key(*needed)
 
 
+def test_the_key_covers_where_the_tags_are(tmp_path: Path) -> None:
+    """The prompts without tags are the same, and another anchor than the tags does not depend on them."""
+    own = Cell(tmp_path)
+    write_tasks(tmp_path / "tasks.jsonl", "<anchor>Return</anchor> x.")
+    write_tasks(tmp_path / "other_tasks.jsonl", "Return <anchor>x</anchor>.")
+    moved = "benchmark.path={folder}/other_tasks.jsonl"
+    assert own.key("anchor=tagged") != own.key("anchor=tagged", moved)
+    assert own.key("anchor=tagged", "omega=0") == own.key("anchor=tagged", "omega=0", moved)
+    plan = own.plan("anchor=tagged")
+    assert plan.benchmark.problems == plan.problems
+    assert not any("anchor>" in problem.prompt for problem in plan.problems)
+
+
 def test_the_method_version_is_covered(own: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
     before = own.key()
     monkeypatch.setattr(cell, "METHOD_VERSION", cell.METHOD_VERSION + 1)

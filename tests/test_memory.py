@@ -58,3 +58,8 @@ def test_zeros_are_like_any_tensor(dtype: torch.dtype) -> None:
     assert torch.equal(zeros, torch.zeros(2, 3, 5, dtype=dtype))
     zeros[1, 2] += 1
     assert zeros.sum() == 5
+
+
+def test_more_than_there_is_is_torchs_error() -> None:
+    with pytest.raises(torch.OutOfMemoryError, match="can't allocate memory: 4611686018427387904 bytes"):
+        memory.zeros((2**60,), torch.float32)

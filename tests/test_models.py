@@ -14,6 +14,7 @@ import torch
 from huggingface_hub import HfApi
 from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.utils import httpx
+from transformers import BloomConfig, BloomForCausalLM
 
 from spa import kernels, models
 from spa.config import ModelConfig
@@ -262,6 +263,14 @@ def test_smollm2_is_the_embedded_model() -> None:
     assert unpacked + linear == 134_515_008
     ids = torch.tensor([tokenizer("The capital of France is")["input_ids"]], device=loaded.model.device)
     assert tokenizer.decode(loaded.model(ids).logits[0, -1].argmax()) == " Paris"
+
+
+def test_a_model_that_the_engine_would_decode_wrongly_is_refused(tmp_path: Path) -> None:
+    """BLOOM's positions cannot be set."""
+    tiny.tokenizer().save_pretrained(tmp_path)
+    BloomForCausalLM(BloomConfig(vocab_size=300, hidden_size=16, n_layer=1, n_head=2)).save_pretrained(tmp_path)
+    with pytest.raises(SpaError, match="BloomForCausalLM is no causal LM that takes position_ids and a cache"):
+        load_folder(tmp_path)
 
 
 def test_a_checkpoint_that_lacks_weights_is_refused(tmp_path: Path) -> None:
