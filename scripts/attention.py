@@ -5,6 +5,7 @@ from pathlib import Path
 
 from spa.application import launch
 from spa.config import RunConfig
+from spa.errors import one_line_errors
 
 finished: set[Path] = set()
 
@@ -16,15 +17,16 @@ def cell(config: RunConfig) -> None:
     finished.add(Path(config.results_dir))
 
 
-def main() -> int:
+@one_line_errors
+def main() -> None:
     code = launch(cell)
     if finished:
         from spa import report
         from spa.store import Results
 
         print(report.build([Results(folder) for folder in sorted(finished)]).closing())
-    return code
+    sys.exit(code)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

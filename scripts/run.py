@@ -5,6 +5,7 @@ from pathlib import Path
 
 from spa.application import launch, swept
 from spa.config import RunConfig
+from spa.errors import one_line_errors
 
 finished: set[Path] = set()
 
@@ -16,7 +17,8 @@ def cell(config: RunConfig) -> None:
     finished.add(Path(config.results_dir))
 
 
-def main() -> int:
+@one_line_errors
+def main() -> None:
     code = launch(cell)
     if finished or swept:
         from spa import report
@@ -24,8 +26,8 @@ def main() -> int:
 
         if there := [results for folder in sorted(finished | swept) if (results := Results(folder)).runs()]:
             print(report.build(there).closing())
-    return code
+    sys.exit(code)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -38,8 +38,12 @@ APPROXIMATION = ["task_id", "position", "omega", *_AGREEMENT]
 def measure_cell(config: RunConfig) -> Attention:
     """Decode what is missing of the cell's texts, then measure attention along them; goes on where it stopped.
 
-    Raises SpaError unless the cell has one omega, other than 0, and a selected task has the anchor.
+    Raises SpaError unless the cell is whole and has one omega, other than 0, and a selected task has the anchor.
     """
+    if config.shard:
+        raise SpaError(
+            f"shard={config.shard} does not go with attention, which reads all texts of a cell; leave it out"
+        )
     omegas = omega.parse(config.omega)
     if not isinstance(omegas, omega.Values) or len(omegas.values) > 1 or omegas == omega.PLAIN:
         raise SpaError(f"omega={config.omega}: attention is compared with plain decoding at one omega; give one, not 0")

@@ -9,7 +9,8 @@ import json
 import logging
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -56,11 +57,7 @@ def tests(problems: Sequence[Problem], benchmark: Benchmark, mode: str, workers:
     }
     if all(files.here for files in found.values()):
         return found
-    try:
-        folder().mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SpaError(f"cannot make the cache {folder()} ({error.strerror}); set XDG_CACHE_HOME to a folder") from None
-    with FileLock(folder() / ".lock"):
+    with _alone():
         missing = [task_id for task_id, files in found.items() if not files.here]
         logger.info("running %d canonical solutions for their outputs, which are kept in %s", len(missing), folder())
         service = Service(sandbox.enclosed(worker("expect"), mode))
@@ -73,6 +70,22 @@ def tests(problems: Sequence[Problem], benchmark: Benchmark, mode: str, workers:
             write_atomically(found[task_id].inputs, answer[8 : 8 + size])
             write_atomically(found[task_id].outputs, answer[8 + size :])
     return found
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """No other job makes outputs meanwhile. A file system that cannot lock is refused, as for runs (`locking`)."""
+    lock = FileLock(folder() / ".lock", fallback_to_soft=False)
+    try:
+        folder().mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        reason = error.strerror or error
+        raise SpaError(f"cannot use the cache {folder()} ({reason}); set XDG_CACHE_HOME to another folder") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def worker(role: str) -> list[str]:

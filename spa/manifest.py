@@ -21,7 +21,7 @@ def write(
     loaded: None where nothing was decoded; what was copied was then computed as in the run that it is from.
     Warnings and sources add to earlier ones; the scoring's entry is kept.
     """
-    found = found or Found()
+    found, environment = found or Found(), provenance.environment()
     with plan.run.describing() as manifest:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         earlier = dict(manifest)
@@ -40,7 +40,7 @@ def write(
             "config": asdict(plan.config),
             "started": earlier.get("started", now),
             "updated": now,
-            **provenance.environment(),
+            **environment,
         }
 
 

@@ -10,6 +10,7 @@ instant when they begin; .<i>-of-<n>.lock of a shard's job; .manifest.lock, for 
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -39,7 +40,11 @@ from spa.shards import Shard
 R = TypeVar("R", bound=Record)
 
 MOMENT = 10.0  # seconds that one waits for a lock whose owner keeps it for moments only
+AMOUNTS = 600.0  # likewise while it counts up all samples
 AT_ONCE = 0.5  # likewise where an owner may keep it for hours; more than none, because `Run.owners` holds it to ask
+
+# What a process that was killed had written and not yet renamed; other files of a user's folder stay.
+ASIDE = re.compile(r"\.(manifest\.json|(samples|scores|visible)\.jsonl(\.gz)?)\.\d+")
 
 
 class RunInUseError(SpaError):
@@ -87,7 +92,7 @@ class Run:
     @contextmanager
     def describing(self) -> Iterator[dict[str, Any]]:
         """The manifest, to be changed in place; written at the end, with no other process in between."""
-        with self._held(".manifest.lock", MOMENT):
+        with self._held(".manifest.lock", AMOUNTS):
             manifest = self.manifest()
             yield manifest
             self.write_manifest(manifest)
@@ -162,7 +167,7 @@ class Run:
                     stack.enter_context(self._held(lock.name, AT_ONCE))
                 torn = [self.samples_path, self.scores_path, self.visible_path, *self._shard_paths()]
                 with one_line_failure(self.folder):
-                    for aside in self.folder.glob(".*.json*.*"):  # of processes that were killed before they renamed it
+                    for aside in (path for path in self.folder.iterdir() if ASIDE.fullmatch(path.name)):
                         aside.unlink()
             for path in torn:
                 drop_torn_line(path)

@@ -156,6 +156,20 @@ def test_a_cell_from_command_to_report(
 
 
 @pytest.mark.slow
+def test_a_report_that_cannot_be_made_is_one_line(
+    command: Command, tiny_llama: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    cell = ["model=hf", f"model.path={tiny_llama}", "limit=1", "max_new_tokens=4", "score=false", "results_dir=made"]
+    assert command(*cell, "omega=0") == 0
+    (run,) = Results(tmp_path / "made").runs()
+    run.samples_path.write_text("{}\n")
+    assert command(*cell, "omega=1", "reuse=false") == 2
+    streams = capfd.readouterr()
+    assert "samples.jsonl:1 is not a valid line" in streams.err.splitlines()[-1]
+    assert "Traceback" not in streams.err
+
+
+@pytest.mark.slow
 def test_a_bad_cell_of_a_sweep_stops_no_other(
     command: Command, tiny_llama: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -171,10 +171,13 @@ def test_a_failed_write_leaves_the_old_file(
 def test_what_a_killed_process_left_aside_is_removed(run: Run) -> None:
     run.write_manifest({})
     run.append_samples([sample()])
-    for name in (".manifest.json.123", ".samples.jsonl.123"):
+    for name in (".manifest.json.123", ".samples.jsonl.123", ".scores.jsonl.gz.123"):
         (run.folder / name).write_text('{"half')
+    own = {".settings.json.backup", ".manifest.json.swp", ".other.jsonl.123"}  # a user's
+    for name in own:
+        (run.folder / name).touch()
     with run.locked():
-        assert {path.name for path in run.folder.iterdir()} == {"manifest.json", "samples.jsonl", ".lock"}
+        assert {path.name for path in run.folder.iterdir()} == {"manifest.json", "samples.jsonl", ".lock", *own}
 
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -471,7 +474,7 @@ def test_a_reader_meets_a_file_that_is_unpacked_meanwhile(packed: Run, monkeypat
 
 def test_describing_changes_the_manifest_alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     run.write_manifest({"a": 1})
-    monkeypatch.setattr(store, "MOMENT", 0.0)
+    monkeypatch.setattr(store, "AMOUNTS", 0.0)
     with run.describing() as manifest:
         manifest["b"] = 2
         with pytest.raises(RunInUseError), run.describing():
