@@ -27,6 +27,7 @@ from submitit.slurm.slurm import SlurmInfoWatcher, SlurmJob
 
 from spa.config import resolve
 from spa.errors import SpaError
+from spa.repetition import recompose
 
 log = logging.getLogger("spa.launchers")
 
@@ -73,7 +74,7 @@ class SlurmLauncher(BaseSubmititLauncher):  # type: ignore[misc]
             del composed["hydra"]
         from spa import pricing
 
-        config = resolve(composed)
+        config = resolve(recompose(composed, overrides))
         needs = {"gpus_per_node": pricing.gpus(config) or None, "mem_gb": pricing.host_gib(config)}
         asked |= {name: need for name, need in needs.items() if asked[name] is None}
         return {name: value for name, value in asked.items() if name not in OURS and value is not None}

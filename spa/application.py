@@ -84,7 +84,16 @@ def _cells(arguments: Sequence[str]) -> list[RunConfig]:
         parse = OverridesParser.create().parse_overrides
         fixed = [override.input_line for override in parse(given) if not override.is_sweep_override()]
         composed = compose("config", [str(override) for override in fixed], return_hydra_config=True)
-        return [resolve(compose("config", job)) for job in jobs(composed.hydra, given)]
+        found = jobs(composed.hydra, given)
+        return [resolve(recompose(compose("config", job), _of_the_cell(job))) for job in found]
+
+
+def _of_the_cell(job: Sequence[str]) -> list[str]:
+    """Without what is said of Hydra itself."""
+    parse = OverridesParser.create().parse_overrides
+    return [
+        text for text, parsed in zip(job, parse(list(job)), strict=True) if not parsed.key_or_group.startswith("hydra")
+    ]
 
 
 def jobs(hydra: DictConfig, overrides: Sequence[str]) -> list[list[str]]:

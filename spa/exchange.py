@@ -1,9 +1,9 @@
 """Results folders as Parquet, through `datasets`, and back.
 
-An export holds two tables. `samples` has a row for each line of samples.jsonl, with its run's identity and the verdict
-that counts. `cells` has a row for each run, with its identity and its manifest as JSON. That is all that tables are
-made from: the folders that `restore` writes give the same summary.csv, byte for byte. Only verdicts that do not count,
-those of other scorers, are left out.
+An export holds two tables. `samples` has a row for each line of samples.jsonl, with its run's identity and the verdicts
+that count, on hidden and on visible tests. `cells` has a row for each run, with its identity and its manifest as JSON.
+That is all that tables are made from: the folders that `restore` writes give the same summary.csv, byte for byte. Only
+verdicts that do not count, those of other scorers, are left out.
 """
 
 import json
@@ -17,7 +17,7 @@ from typing import Any, get_type_hints
 from spa.aggregate import SETTINGS, Cell, verdicts
 from spa.errors import SpaError
 from spa.files import write_atomically
-from spa.records import Generation, Record, Score, Span
+from spa.records import Generation, Record, Score, Span, VisibleScore
 from spa.store import Results, Run, solution_sha
 
 Row = dict[str, Any]
@@ -36,7 +36,7 @@ of omegas, `cells` one for each run, with its manifest. `scripts/export.py --res
 """
 
 _IDENTITY = ("results", "experiment", "key", *SETTINGS)  # `results` is the name of the results folder
-_VERDICT = "verdict_"  # before a score's fields
+_VERDICT, _VISIBLE = "verdict_", "visible_"  # before the fields of a score
 
 
 def export(results: Sequence[Results], out: Path, push_to: str | None = None) -> None:
@@ -47,7 +47,7 @@ def export(results: Sequence[Results], out: Path, push_to: str | None = None) ->
     names = [folder.folder.resolve().name for folder in results]
     if len(set(names)) < len(names):
         raise SpaError(f"two of the results folders have the same name ({', '.join(names)}); rename one")
-    columns = {**_types(Generation), **_types(Score, _VERDICT)}
+    columns = {**_types(Generation), **_types(Score, _VERDICT), **_types(VisibleScore, _VISIBLE)}
     with tempfile.TemporaryDirectory() as cache:
         tables = {
             "samples": _table(_samples, columns, results, cache),
@@ -80,6 +80,8 @@ def restore(folder: Path, out: Path) -> list[Results]:
         run.append_samples(Generation(**_fields(Generation, row)) for row in lines)
         scores = [Score(**_fields(Score, row, _VERDICT)) for row in lines if row[f"{_VERDICT}scorer_id"]]
         run.append_scores({(score.task_id, score.solution_sha): score for score in scores}.values())
+        shown = [VisibleScore(**_fields(VisibleScore, row, _VISIBLE)) for row in lines if row[f"{_VISIBLE}task_id"]]
+        run.append_visible({(score.task_id, score.solution_sha): score for score in shown}.values())
     for row in _read(folder, "cells"):
         found[row["results"]].run(row["key"]).write_manifest(json.loads(row["manifest"]))
     return list(found.values())
@@ -97,7 +99,7 @@ def _table(
         **dict.fromkeys([str, str | None], text),
         **dict.fromkeys([int, int | None], whole),
         float: datasets.Value("float64"),
-        bool | None: datasets.Value("bool"),
+        **dict.fromkeys([bool, bool | None], datasets.Value("bool")),
         list[int]: datasets.List(whole),
         list[Span]: datasets.List(datasets.List(whole)),
     }
@@ -113,9 +115,15 @@ def _samples(results: Sequence[Results]) -> Iterator[Row]:
     for folder, run in _runs(results):
         cell = Cell(run, run.manifest(), [])
         identity, found = _identity(folder, cell), verdicts(run, cell.manifest)
+        shown = {(score.task_id, score.solution_sha): score for score in run.visible()}
         for sample in run.iter_samples(Generation):
-            score = found.get((sample.task_id, solution_sha(sample.solution)))
-            yield {**identity, **_columns(Generation, sample), **_columns(Score, score, _VERDICT)}
+            solution = sample.task_id, solution_sha(sample.solution)
+            yield {
+                **identity,
+                **_columns(Generation, sample),
+                **_columns(Score, found.get(solution), _VERDICT),
+                **_columns(VisibleScore, shown.get(solution), _VISIBLE),
+            }
 
 
 def _cells(results: Sequence[Results]) -> Iterator[Row]:

@@ -31,13 +31,18 @@ def fetch(configs: Sequence[RunConfig]) -> Iterator[str]:
 
     Raises SpaError for what cannot be had.
     """
-    done: set[str] = set()
+    done: list[object] = []
     for config in configs:
         model = standin.replaced(config).model if config.standin else config.model
-        for name, bring in ((f"model {model.path}", _model), (f"data {config.benchmark.name}", _data)):
-            if name not in done:
+        checkpoint = model.path, model.revision, model.gguf_file
+        data = config.benchmark, config.limit, config.task_ids, config.score
+        for name, bring, thing in (
+            (f"model {model.path}", _model, checkpoint),
+            (f"data {config.benchmark.name}", _data, data),
+        ):
+            if thing not in done:
                 yield f"{name}: {bring(config, model)}"
-                done.add(name)
+                done.append(thing)
 
 
 def _model(config: RunConfig, model: ModelConfig) -> str:

@@ -14,7 +14,8 @@ from synthetic import generation, grid_with_plus, interval, points, score, write
 from spa import report
 from spa.errors import SpaError
 from spa.exchange import export, restore
-from spa.store import Results, find_results
+from spa.records import VisibleScore
+from spa.store import Results, find_results, solution_sha
 
 SCRIPT = Path(__file__).resolve().parent.parent / "scripts" / "export.py"
 
@@ -36,6 +37,7 @@ def results(tmp_path: Path) -> Path:
     """Two experiments: grids, intervals, parts given up, suspects, other scorers, unscored and unanchored tasks."""
     first, second = tmp_path / "results" / "first", tmp_path / "results" / "second"
     grid_with_plus(first)
+    Results(first).run("grid").append_visible([VisibleScore("T/A", solution_sha("# T/A 0.0 pp\n"), 2, True)])
     interval(first, model="Other 7B", quantization="int8")
     write_run(first, "suspect", {"A": [(0.0, 0.3, "s"), (0.3, 0.5, "budget")]}, omega={"lo": 0.0, "hi": 0.5})
     run = write_run(second, "unfinished", {"é\0🙂": points("p", ""), "B": points("f")}, ["B"], status="running")
@@ -59,6 +61,7 @@ def test_an_export_read_back_gives_the_same_tables(results: Path, tmp_path: Path
             same = after.run(run.key)
             assert [sample.to_json() for sample in same.samples()] == [sample.to_json() for sample in run.samples()]
             assert same.manifest() == run.manifest()
+            assert same.visible() == run.visible()
     for path in sorted((tmp_path / "1").rglob("*.*")):
         assert (tmp_path / "2" / path.relative_to(tmp_path / "1")).read_bytes() == path.read_bytes()
 
