@@ -4,6 +4,8 @@ Very many cells are written, listed, resumed and aggregated. They are unlike rea
 step takes for each further sample is bounded by reading its line. Of as many cells as the paper's table has, each with
 378 tasks of 50 parts, the report is built. Each step runs in a process of its own, so that its peak memory is its own;
 what only reads runs several times, and the median counts, since the first time waits for what the writes left to do.
+The sizes take turns, step by step and round by round: a machine that grows slower meanwhile makes none of them look
+worse than another.
 """
 
 import itertools
@@ -13,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import pairwise
 from multiprocessing import get_context
@@ -45,25 +48,41 @@ def measure(sizes: Sequence[int], folder: Path | None = None) -> dict[str, Any]:
 
     `folder` is where the cells lie for the time being; by default the system's folder of temporary files.
     """
-    rows = [row for cells in sizes for row in _run((write, look, resume, summarise), cells, folder)]
+    rows = _run((write, look, resume, summarise), sizes, folder)
     return {"samples_per_cell": len(TASKS) * len(OMEGAS[0].values), **_result(rows, folder), "growth": growth(rows)}
 
 
 def measure_report(cells: int, folder: Path | None = None) -> dict[str, Any]:
     """The same of the report of cells with many texts; its step's result is the page's bytes."""
-    return {"samples_per_cell": N_TASKS * N_PARTS, **_result(_run((write_texts, build_report), cells, folder), folder)}
+    return {
+        "samples_per_cell": N_TASKS * N_PARTS,
+        **_result(_run((write_texts, build_report), [cells], folder), folder),
+    }
 
 
-def _run(steps: Sequence[Step], cells: int, folder: Path | None) -> list[dict[str, Any]]:
+def _run(steps: Sequence[Step], sizes: Sequence[int], folder: Path | None) -> list[dict[str, Any]]:
     rows = []
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        for step in tqdm(steps, desc=f"{cells} cells"):
-            rounds = [_alone(step, Path(scratch), cells) for _ in range(ROUNDS if step in READING else 1)]
-            seconds = [round_seconds for round_seconds, _, _ in rounds]
-            row = {"cells": cells, "step": step.__name__, "seconds": median(seconds), "rounds": seconds}
-            _, peak_mib, done = rounds[0]
-            rows.append(row | {"cells_per_second": cells / median(seconds), "peak_mib": peak_mib, "result": done})
+    with ExitStack() as stack:
+        scratch = {cells: Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder))) for cells in sizes}
+        for step in tqdm(steps, desc=" and ".join(f"{cells:,}" for cells in sizes) + " cells"):
+            times = ROUNDS if step in READING else 1
+            rounds = [{cells: _alone(step, scratch[cells], cells) for cells in sizes} for _ in range(times)]
+            rows += [_row(step, cells, [outcomes[cells] for outcomes in rounds]) for cells in sizes]
     return rows
+
+
+def _row(step: Step, cells: int, rounds: Sequence[tuple[float, float, int]]) -> dict[str, Any]:
+    seconds = [round_seconds for round_seconds, _, _ in rounds]
+    _, peak_mib, done = rounds[0]
+    return {
+        "cells": cells,
+        "step": step.__name__,
+        "seconds": median(seconds),
+        "rounds": seconds,
+        "cells_per_second": cells / median(seconds),
+        "peak_mib": peak_mib,
+        "result": done,
+    }
 
 
 def _alone(step: Step, folder: Path, cells: int) -> tuple[float, float, int]:

@@ -38,15 +38,20 @@ def measured_by_df(folder: Path) -> str:
 
 @pytest.mark.slow
 def test_a_measurement_leaves_nothing_behind(tmp_path: Path) -> None:
-    result = scale.measure([20], tmp_path)
-    assert [(row["step"], row["result"]) for row in result["steps"]] == [
-        ("write", 118),
-        ("look", 2),
-        ("resume", 2),
-        ("summarise", 80),
+    result = scale.measure([10, 20], tmp_path)
+    assert [(row["step"], row["cells"], row["result"]) for row in result["steps"]] == [
+        ("write", 10, 59),
+        ("write", 20, 118),
+        ("look", 10, 1),
+        ("look", 20, 2),
+        ("resume", 10, 1),
+        ("resume", 20, 2),
+        ("summarise", 10, 40),
+        ("summarise", 20, 80),
     ]
     assert all(row["seconds"] > 0 and row["peak_mib"] > 10 for row in result["steps"])
-    assert [len(row["rounds"]) for row in result["steps"]] == [1, 3, 1, 3]
+    assert [len(row["rounds"]) for row in result["steps"]] == [1, 1, 3, 3, 1, 1, 3, 3]
+    assert len(result["growth"]) == 4
     assert "cells/s" in scale.render(result)
     assert result["filesystem"] == measured_by_df(tmp_path)
     assert list(tmp_path.iterdir()) == []
