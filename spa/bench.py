@@ -129,6 +129,8 @@ def ratios(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
         "the same, generate with torch's kernels": side("generate, torch's kernels")["seconds"] / plain["seconds"],
         "SPA / plain at 4, time": side("ours, SPA", 4)["seconds"] / side("ours, plain", 4)["seconds"],
         "SPA / plain at 16, time": spa["seconds"] / plain["seconds"],
+        "SPA at 1 / anchoring package, tokens per second": side("ours, SPA", 1)["tokens_per_second"]
+        / side("anchoring package")["tokens_per_second"],
         "SPA at 16 / guidance, tokens per second": faster("guidance"),
         "SPA at 16 / anchoring package, tokens per second": faster("anchoring package"),
         "the same, package with torch's kernels": faster("anchoring package, torch's kernels"),

@@ -8,7 +8,7 @@ Every file of docs/templates/ is Markdown with jinja2's tags; README.md goes to 
 - `table(name)`: a table of results/reference without its heading and notes; `runs()`: one of what each run took
 - `pass_at_1(column=value, ...)`, `published(column=value, ...)`: the one row's of results/reference/summary.csv or of
   results/published/pass_at_1.csv, in per cent
-- `share`, `splits`: of the tuned reading
+- `share`, `splits`, `sampled`: of the tuned reading
 
 and whatever is not there is an error.
 """
@@ -22,6 +22,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from spa import published
 from spa.config import CONF
+from spa.curves import SAMPLED
 from spa.errors import SpaError
 from spa.readings import SHARE, SPLITS
 from spa.store import Results, Run
@@ -64,6 +65,7 @@ def _facts() -> dict[str, Any]:
         "published": _published,
         "share": f"{SHARE:.0%}",
         "splits": f"{SPLITS:,}",
+        "sampled": SAMPLED,
     }
 
 
@@ -98,12 +100,13 @@ def _run_row(run: Run) -> list[str]:
 
 def _scorers() -> str:
     rows = [_scorer_row(_measured(path.stem)) for path in sorted(BENCH.glob("scorers-*.json"))]
-    headings = ["Samples", "Benchmark", "Solutions", "Rounds", "evalplus passes", "Ours", "Time", "Two workers"]
-    headings += ["Second looks (s)"]
-    return pipe_table(rows, headings, ["left"] * 2 + ["right"] * 7)
+    headings = ["Samples", "Benchmark", "Solutions", "Rounds", "evalplus passes", "Ours", "Time (s)"]
+    headings += ["of which extra", "Time / evalplus", "/ its two workers"]
+    return pipe_table(rows, headings, ["left"] * 2 + ["right"] * 8)
 
 
 def _scorer_row(compared: dict[str, Any]) -> list[str]:
+    seconds = compared["median_seconds"]
     passed = {scorer: f"{rounds[0]['base']}, {rounds[0]['plus']}" for scorer, rounds in compared["passed"].items()}
     return [
         compared["samples"].removesuffix(".jsonl"),
@@ -112,8 +115,9 @@ def _scorer_row(compared: dict[str, Any]) -> list[str]:
         str(compared["rounds"]),
         passed["evalplus"],
         passed["ours"],
-        *(f"{compared['ratios'][side]:.2f}" for side in ("evalplus", "evalplus --parallel 2")),
-        f"{compared['extra_seconds']['look_seconds']:.1f}",
+        f"{seconds['ours']:.1f}",
+        f"{sum(compared['extra_seconds'].values()):.1f}",
+        *(f"{seconds['ours'] / seconds[side]:.2f}" for side in ("evalplus", "evalplus --parallel 2")),
     ]
 
 

@@ -32,13 +32,14 @@ class Attention:
 
 @dataclass(frozen=True)
 class Speed:
-    """The time of SPA over that of plain decoding, by our engine at batch 16."""
+    """The time of SPA over that of plain decoding, by our engine; all but `by_batch` at batch 16."""
 
     name: str  # of the file
     conditions: str
     of_the_paper: bool  # the shape of one of its models
     ratio: float
     rounds: tuple[float, ...]  # the ratio in each interleaved round
+    by_batch: dict[int, float]  # the ratio at each batch size that was measured
     plain_tokens_per_second: float
     spa_tokens_per_second: float
 
@@ -86,10 +87,11 @@ def _speed(path: Path) -> Speed | None:
     ratio = measured.get("ratios", {}).get(SPEED_RATIO)
     if ratio is None:
         return None
-    spa, plain = (
-        next(row for row in measured["sides"] if (row["name"], row["batch"]) == (name, _SPEED_BATCH))
+    spas, plains = (
+        {row["batch"]: row for row in measured["sides"] if row["name"] == name and not row.get("tasks")}
         for name in _SPEED_SIDES
     )
+    spa, plain = spas[_SPEED_BATCH], plains[_SPEED_BATCH]
     setting = measured["setting"]
     model = f"random weights of shape {setting['shape']}" if setting["shape"] else "SmolLM2-135M-Instruct"
     return Speed(
@@ -98,6 +100,7 @@ def _speed(path: Path) -> Speed | None:
         of_the_paper=setting["shape"] in SHAPES,
         ratio=float(ratio),
         rounds=tuple(a / b for a, b in zip(spa["rounds"], plain["rounds"], strict=True)),
+        by_batch={batch: spas[batch]["seconds"] / plains[batch]["seconds"] for batch in sorted(spas.keys() & plains)},
         plain_tokens_per_second=plain["tokens_per_second"],
         spa_tokens_per_second=spa["tokens_per_second"],
     )

@@ -44,8 +44,8 @@ def drawings(tables: Iterable[Table]) -> list[Drawing]:
         ),
         (
             "optimum",
-            "Best omega. Point: the highest Pass@1; line: the omegas that a paired bootstrap comparison with the best "
-            "does not exclude (95%).",
+            "Best omega. Point: the highest Pass@1; line: from the first to the last omega that a paired bootstrap "
+            "comparison with the best does not exclude (95%).",
             r"Anchoring weight $\omega$",
             _rows(_described(data.get("optimum", none)), "best_lo", "kept_lo", "kept_hi"),
             (),

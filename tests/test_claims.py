@@ -123,14 +123,16 @@ def test_c3_beats_or_not() -> None:
 def test_c4_one_peak_or_two() -> None:
     assert ruled("C4", paper(RISES)) == ("reproduced", "supports")
     assert ruled("C4", paper(RISES, cell(TWO_PEAKS))) == ("not reproduced", "contradicts")
-    assert ruled("C4", paper(FLAT)) == ("reproduced", "inconclusive")
+    assert ruled("C4", paper(FLAT)) == ("not enough data", "inconclusive")
+    assert ruled("C4", paper(FLAT, cell(TWO_PEAKS))) == ("not reproduced", "contradicts")
     assert ruled("C4", paper(RISES, cell(RISES[:4]))) == ("not enough data", "supports")
 
 
 def test_c5_optima_meet_or_not() -> None:
     assert ruled("C5", paper(RISES)) == ("reproduced", "supports")
     assert ruled("C5", paper(RISES, cell(FALLS))) == ("not reproduced", "contradicts")
-    assert ruled("C5", paper(FLAT)) == ("reproduced", "inconclusive")
+    assert ruled("C5", paper(FLAT)) == ("not enough data", "inconclusive")
+    assert ruled("C5", paper(RISES, cell(FLAT))) == ("not enough data", "supports")
     assert ruled("C5", [cell(RISES)]) == ("not enough data", "inconclusive")
 
 
@@ -180,8 +182,9 @@ def test_c7_says_the_slope() -> None:
     assert re.match(rf"{SMALLER} on HumanEval, 8 tasks, self-attention: -(30\.[0-4]|29\.[6-9]).* points per 100", line)
 
 
-def speed(ratio: float, of_the_paper: bool = True) -> Speed:
-    return Speed("cuda-6.7b", "random weights of shape 6.7b", of_the_paper, ratio, (ratio, ratio + 0.1), 100, 60)
+def speed(ratio: float, of_the_paper: bool = True, at_four: float | None = None) -> Speed:
+    rounds, by_batch = (ratio, ratio + 0.1), {4: at_four or ratio, 16: ratio}
+    return Speed("cuda-6.7b", "random weights of shape 6.7b", of_the_paper, ratio, rounds, by_batch, 100, 60)
 
 
 @pytest.mark.parametrize(("id_", "most"), [("C8a", 1.4), ("C8b", 3.5)])
@@ -189,6 +192,8 @@ def test_c8_at_most(id_: str, most: float) -> None:
     assert ruled(id_, Evidence([], speed=[speed(most)])) == ("reproduced", "supports")
     assert ruled(id_, Evidence([], speed=[speed(most + 0.01)])) == ("not reproduced", "contradicts")
     assert ruled(id_, Evidence([], speed=[speed(most, of_the_paper=False)])) == ("not enough data", "supports")
+    mixed = speed(most + 0.01, at_four=most)
+    assert ruled(id_, Evidence([], speed=[mixed])) == ("not reproduced", "inconclusive")
 
 
 def test_markdown_tells_all() -> None:

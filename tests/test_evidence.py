@@ -15,9 +15,11 @@ from spa.store import Results
 def bench(folder: Path, name: str, shape: str | None = "deepseek_coder_6_7b", **changes: Any) -> None:
     """A benchmark's result in which SPA takes 1.5 times as long as plain decoding."""
     sides = [
-        {"name": "ours, plain", "batch": 4, "rounds": [9, 9], "tokens_per_second": 1},
-        {"name": "ours, plain", "batch": 16, "rounds": [2, 4], "tokens_per_second": 90},
-        {"name": "ours, SPA", "batch": 16, "rounds": [3, 6.4], "tokens_per_second": 60},
+        {"name": "ours, SPA", "batch": 1, "rounds": [9, 9], "seconds": 9, "tokens_per_second": 1, "tasks": 2},
+        {"name": "ours, plain", "batch": 4, "rounds": [9, 9], "seconds": 9, "tokens_per_second": 1},
+        {"name": "ours, plain", "batch": 16, "rounds": [2, 4], "seconds": 3, "tokens_per_second": 90},
+        {"name": "ours, SPA", "batch": 4, "rounds": [9, 9], "seconds": 9.9, "tokens_per_second": 1},
+        {"name": "ours, SPA", "batch": 16, "rounds": [3, 6.4], "seconds": 4.5, "tokens_per_second": 60},
     ]
     setting = {"shape": shape, "dtype": "bfloat16", "device": "cuda"}
     content = {"setting": setting, "machine": {"processor": "GPU"}, "sides": sides}
@@ -49,6 +51,7 @@ def test_everything_of_a_folder_is_read(tmp_path: Path) -> None:
     assert (small.name, small.of_the_paper) == ("cpu-smollm2-float32", False)
     assert (large.ratio, large.of_the_paper) == (1.5, True)
     assert large.rounds == pytest.approx((1.5, 1.6))
+    assert large.by_batch == pytest.approx({4: 1.1, 16: 1.5})
     assert (large.plain_tokens_per_second, large.spa_tokens_per_second) == (90, 60)
     assert large.conditions == "random weights of shape deepseek_coder_6_7b, bfloat16, cuda (GPU)"
 

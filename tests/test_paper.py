@@ -9,7 +9,7 @@ from spa import paper
 from spa.evidence import Evidence, Speed
 from spa.tables import Table
 
-SPEED = Speed("cuda-6.7b", "random weights", True, 1.5, (1.4, 1.7), 90, 60)
+SPEED = Speed("cuda-6.7b", "random weights", True, 1.5, (1.4, 1.7), {16: 1.5}, 90, 60)
 
 
 def all_tables() -> dict[str, Table]:

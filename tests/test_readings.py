@@ -101,6 +101,7 @@ def test_triggered_by_hand() -> None:
     blind = curve([[1, 0], [1, 1], [0, 1], [0, 0]], visible=[0, 0, 1, 1])
     rows = readings.triggered_rows([blind])
     assert rows.set_index("trigger").loc["visible", ["fixed", "broken"]].tolist() == [0, 1]
+    assert not {"p_value", "p_holm"} & set(rows), "chance alone fixes more here than it breaks"
 
 
 def test_without_visible_verdicts_only_the_upper_bound_is_there() -> None:
