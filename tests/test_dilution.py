@@ -137,6 +137,7 @@ def test_gradient_steps_are_spaced_evenly(n_steps: int, steps: list[int]) -> Non
         (["omega=0"], "omega=0"),
         (["omega=[0,0.5]"], "at one omega"),
         (["omega=0..0.5"], "at one omega"),
+        (["omega=0.5", "shard=1/2"], "shard=1/2 does not go with attention"),
         (["omega=0.5", "anchor=examples", "task_ids=[HumanEval/41]"], "anchor=examples fits no selected task"),
     ],
 )

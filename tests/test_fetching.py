@@ -114,6 +114,13 @@ def test_each_thing_is_fetched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert asked[0]["revision"] == COMMIT
     assert "*.bin" in asked[0]["ignore_patterns"], "safetensors are enough"
     assert made == ["3 outputs"]
+    other = f"model.revision={COMMIT[::-1]}"
+    more = [*cells([*one, "limit=2"]), *cells([*one, other]), *cells([*one, "score=false"])]
+    asked.clear()
+    made.clear()
+    assert len(list(fetching.fetch([*cells(one), *more]))) == 7, "two models in two revisions, and data in three ways"
+    assert [each["revision"] for each in asked] == [COMMIT, COMMIT, COMMIT[::-1], COMMIT[::-1]]
+    assert made == ["3 outputs", "2 outputs"]
 
 
 def test_without_safetensors_the_other_weights_come(monkeypatch: pytest.MonkeyPatch) -> None:

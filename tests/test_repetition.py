@@ -11,6 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from test_generation import config, run, texts
 
 from spa import cell, pipeline, repetition
+from spa.application import cells
 from spa.config import CONF, RunConfig, register, resolve
 from spa.errors import SpaError
 from spa.repetition import recompose
@@ -48,6 +49,12 @@ def test_a_run_is_repeated(made: Run, tmp_path: Path) -> None:
     before, after = made.manifest(), repeated.manifest()
     for name in ("model", "anchor", "mask", "omega", "dtype", "task_ids", "identity", "data", "experiment"):
         assert after[name] == before[name]
+
+
+def test_what_is_priced_and_fetched_is_the_manifests_cell(made: Run) -> None:
+    (cell,) = cells([f"from_manifest={made.manifest_path}", "results_dir=elsewhere", "hydra/launcher=slurm"])
+    assert cell == again(made.manifest_path, "results_dir=elsewhere")
+    assert cell.model.path == made.manifest()["config"]["model"]["path"]
 
 
 def test_what_is_of_the_occasion_stays_there(made: Run) -> None:
