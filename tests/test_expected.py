@@ -14,9 +14,7 @@ def test_a_cache_that_cannot_be_used_is_one_line(
 ) -> None:
     (tmp_path / "spa").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    with pytest.raises(
-        SpaError, match=r"cannot use the cache .*/expected .*; set XDG_CACHE_HOME to another folder"
-    ):
+    with pytest.raises(SpaError, match=r"cannot use the cache .*/expected .*; set XDG_CACHE_HOME to another folder"):
         expected.tests(humaneval.problems[:1], humaneval, "none", 1)
 
 
