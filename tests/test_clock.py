@@ -31,7 +31,7 @@ def test_waiting_for_a_core_does_not_count() -> None:
     with time_limit(0.6):
         compute(0.4)
     assert time.monotonic() - wall > 0.6  # a limit of the wall clock's would have ended it
-    assert 0.4 <= now() - start < 0.6
+    assert 0.395 <= now() - start < 0.6  # the two clocks are read one after the other
     assert waited() - delay > 0.2
 
 
