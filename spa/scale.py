@@ -2,13 +2,12 @@
 
 Very many cells are written, listed, resumed and aggregated. They are unlike real ones in having few samples; what a
 step takes for each further sample is bounded by reading its line. Of as many cells as the paper's table has, each with
-378 tasks of 50 parts, the report is built. Each step runs in a process of its own, so that its peak memory is its own;
-what only reads runs several times, and the median counts, since the first time waits for what the writes left to do.
-The sizes take turns, step by step and round by round: a machine that grows slower meanwhile makes none of them look
-worse than another.
+378 tasks of 50 parts, the report is built. Each step runs in a process of its own, so that its peak memory is its own.
+Every round begins with empty folders, and the median of the rounds counts: the first writes pay for memory or blocks
+that nobody has touched yet. The sizes take turns, step by step: a machine that grows slower meanwhile makes none of
+them look worse than another.
 """
 
-import itertools
 import random
 import resource
 import tempfile
@@ -17,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
-from itertools import pairwise
+from itertools import cycle, pairwise, product
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
@@ -35,7 +34,7 @@ OMEGAS = (omega.Values((0.0, 0.3)), omega.Values((0.3, 0.5)))  # in turn; the se
 TASKS = [f"HumanEval/{number}" for number in range(3)]
 UNFINISHED = 10  # every tenth cell lacks its last sample
 N_TASKS, N_PARTS = 378, 50  # of a cell with many texts
-ROUNDS = 3  # of a step that only reads
+ROUNDS = 3
 N_MODELS, ANCHORS = 5, ("description", "description_and_tests", "examples", "prompt")
 
 Step = Callable[[Path, int], int]
@@ -61,19 +60,20 @@ def measure_report(cells: int, folder: Path | None = None) -> dict[str, Any]:
 
 
 def _run(steps: Sequence[Step], sizes: Sequence[int], folder: Path | None) -> list[dict[str, Any]]:
-    rows = []
-    with ExitStack() as stack:
-        scratch = {cells: Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder))) for cells in sizes}
-        for step in tqdm(steps, desc=" and ".join(f"{cells:,}" for cells in sizes) + " cells"):
-            times = ROUNDS if step in READING else 1
-            rounds = [{cells: _alone(step, scratch[cells], cells) for cells in sizes} for _ in range(times)]
-            rows += [_row(step, cells, [outcomes[cells] for outcomes in rounds]) for cells in sizes]
-    return rows
+    outcomes: dict[tuple[Step, int], list[tuple[float, float, int]]] = {turn: [] for turn in product(steps, sizes)}
+    with tqdm(total=ROUNDS * len(outcomes), desc=" and ".join(f"{cells:,}" for cells in sizes) + " cells") as bar:
+        for _ in range(ROUNDS):
+            with ExitStack() as stack:
+                scratch = {cells: Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder))) for cells in sizes}
+                for (step, cells), rounds in outcomes.items():
+                    rounds.append(_alone(step, scratch[cells], cells))
+                    bar.update()
+    return [_row(step, cells, rounds) for (step, cells), rounds in outcomes.items()]
 
 
 def _row(step: Step, cells: int, rounds: Sequence[tuple[float, float, int]]) -> dict[str, Any]:
     seconds = [round_seconds for round_seconds, _, _ in rounds]
-    _, peak_mib, done = rounds[0]
+    peak_mib = max(round_peak for _, round_peak, _ in rounds)
     return {
         "cells": cells,
         "step": step.__name__,
@@ -81,7 +81,7 @@ def _row(step: Step, cells: int, rounds: Sequence[tuple[float, float, int]]) -> 
         "rounds": seconds,
         "cells_per_second": cells / median(seconds),
         "peak_mib": peak_mib,
-        "result": done,
+        "result": rounds[0][2],
     }
 
 
@@ -164,9 +164,6 @@ def summarise(folder: Path, cells: int) -> int:
     return len(aggregate.summary(aggregate.tasks(aggregate.load(find_results([folder])))).to_csv().splitlines()) - 1
 
 
-READING = (look, summarise)
-
-
 def write_texts(folder: Path, cells: int) -> int:
     """Make cells of an interval, whose neighbouring texts begin alike and whose verdicts flip at times."""
     for number in range(cells):
@@ -216,7 +213,7 @@ def _parts(rng: random.Random, number: int, task: str) -> Iterator[Generation]:
 
 
 def _flipping(rng: random.Random, texts: Sequence[Generation]) -> Iterator[Score]:
-    verdicts = itertools.cycle(["pass", "fail"])
+    verdicts = cycle(["pass", "fail"])
     verdict = next(verdicts)
     for text in texts:
         if rng.random() < 0.1:
