@@ -5,7 +5,7 @@ Spans are half-open `(start, end)` character offsets. Token ids are plain intege
 
 import json
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, Self
 
 import msgspec
@@ -14,10 +14,10 @@ Span = tuple[int, int]
 
 
 class Record:
-    """A frozen dataclass that can be written as one line of JSON and read back."""
+    """A frozen dataclass of JSON's own values that can be written as one line and read back."""
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), ensure_ascii=False)  # type: ignore[call-overload]
+        return json.dumps(vars(self), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, line: str | bytes) -> Self:

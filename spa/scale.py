@@ -9,7 +9,6 @@ them look worse than another.
 """
 
 import random
-import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -224,7 +223,13 @@ def _flipping(rng: random.Random, texts: Sequence[Generation]) -> Iterator[Score
 def _timed(step: Step, folder: Path, cells: int) -> tuple[float, float, int]:
     start = time.perf_counter()
     done = step(folder, cells)
-    return time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, done
+    return time.perf_counter() - start, _peak_mib(), done
+
+
+def _peak_mib() -> float:
+    """Of this process: getrusage would count what the one that spawned it held."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) / 1024
 
 
 def _missing(run: Run) -> Iterator[Generation]:
