@@ -2,7 +2,9 @@
 
 import itertools
 import logging
+import sys
 from collections.abc import Collection, Mapping, Sequence
+from typing import NoReturn
 
 from tqdm import tqdm
 
@@ -95,15 +97,32 @@ def _decode(
         budget=Budget(config.max_lanes_per_task, config.max_lane_steps),
     )
     finished = max(0.0, len(problems) - sum(omega.share(r.omegas, plan.omegas) for r in requests))
-    bar_format = "{desc} {percentage:3.0f}%|{bar}| {n:.1f}/{total} tasks [{elapsed}<{remaining}{postfix}]"
-    with tqdm(total=len(problems), initial=finished, desc=_label(plan), bar_format=bar_format) as bar:
-        full = [empty(request) for request in requests if not request.max_new_tokens]
-        for decoded in itertools.chain(full, engine.decode(r for r in requests if r.max_new_tokens)):
-            problem, pair = problems[decoded.task_id], pairs[decoded.task_id]
-            lines = to_generations(config, problem, pair, decoded, plan.template.response)
-            plan.run.append_samples(lines, plan.shard)
-            bar.update(min(omega.share(decoded.omegas, plan.omegas), len(problems) - bar.n))  # no rounding beyond it
+    full = [empty(request) for request in requests if not request.max_new_tokens]
+    passes = engine.passes(request for request in requests if request.max_new_tokens)
+    with _bar(plan, len(problems), finished) as bar:
+        for ended in itertools.chain([full], passes):
+            for decoded in ended:
+                problem, pair = problems[decoded.task_id], pairs[decoded.task_id]
+                lines = to_generations(config, problem, pair, decoded, plan.template.response)
+                plan.run.append_samples(lines, plan.shard)
+                done = omega.share(decoded.omegas, plan.omegas)
+                bar.update(min(done, len(problems) - bar.n))  # no rounding beyond it
+            bar.set_postfix_str(f"{engine.n_tokens:,} tokens", refresh=False)
+            bar.update(0)
     return engine.halvings
+
+
+def _bar(plan: Plan, total: int, finished: float) -> "tqdm[NoReturn]":
+    """Counts tasks; the tokens beside them show that work goes on long before the first text ends."""
+    shard = f" {plan.shard}" if plan.shard else ""
+    return tqdm(
+        desc=f"{plan.config.model.name} {plan.config.benchmark.name} {plan.config.anchor.name}{shard}",
+        bar_format="{desc} {percentage:3.0f}%|{bar}| {n:.1f}/{total} tasks [{elapsed}<{remaining}{postfix}]",
+        total=total,
+        initial=finished,
+        miniters=0,
+        mininterval=0.5 if sys.stderr.isatty() else 30,  # a log keeps every line
+    )
 
 
 def _own(unfinished: Mapping[str, list[OmegaSet]], problems: Collection[str]) -> dict[str, list[OmegaSet]]:
@@ -195,8 +214,3 @@ def to_generations(
         )
         for lo, hi in parts
     ]
-
-
-def _label(plan: Plan) -> str:
-    shard = f" {plan.shard}" if plan.shard else ""
-    return f"{plan.config.model.name} {plan.config.benchmark.name} {plan.config.anchor.name}{shard}"

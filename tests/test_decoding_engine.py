@@ -292,6 +292,15 @@ def test_out_of_memory_with_one_lane_is_refused(model: Any, monkeypatch: pytest.
         decode(model, omega.PLAIN, prompts("per_token"), batch_size=1)
 
 
+def test_passes_show_that_work_goes_on(model: Any) -> None:
+    original, masked = prompts("per_token")[0]
+    decoder = Engine(model, (), tiny.detokenize)
+    request = Request("0", original, masked, omega.Values((0.3,)), NeverStop(), NEW_TOKENS)
+    tokens, ended = zip(*((decoder.n_tokens, len(texts)) for texts in decoder.passes([request])), strict=True)
+    assert tokens == tuple(range(1, NEW_TOKENS + 1))
+    assert ended == (0,) * (NEW_TOKENS - 1) + (1,)
+
+
 def budgeted(model: Any, budget: Budget) -> list[Decoded]:
     """The parts of one prompt's interval, by ascending omega."""
     decoder = Engine(model, tiny.EOS, tiny.detokenize, 4, budget=budget)

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,12 @@ def test_a_finished_run_is_not_repeated(
     again = run(config(tiny_llama, tmp_path, GRID))
     assert "nothing to generate" in caplog.text
     assert again.samples_path.read_bytes() == first
+
+
+def test_the_bar_counts_tokens_too(tiny_llama: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    run(config(tiny_llama, tmp_path, "omega=0", "anchor=none"))
+    (line,) = [line for line in re.split("[\\r\\n]", capfd.readouterr().err) if "100%|" in line]
+    assert re.search(r" none 100%\|.*\| 3\.0/3 tasks \[.*, \d+ tokens\]$", line.strip())
 
 
 def test_a_larger_limit_adds_only_the_new_tasks(tiny_llama: Path, tmp_path: Path) -> None:

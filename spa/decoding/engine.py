@@ -8,6 +8,7 @@ parked: their rows wait in host memory, which is cheaper than to read their pref
 Letters: B rows, V vocabulary.
 """
 
+import itertools
 import logging
 import time
 from collections import deque
@@ -58,6 +59,7 @@ class Engine:
         self.parked: deque[Lane] = deque()  # their rows are in host memory
         self.lanes: list[Lane] = []  # in flight
         self.finished: list[Decoded] = []  # not given out yet
+        self.n_tokens = 0  # chosen so far
         self.spent: dict[str, Spent] = {}  # by task
         self.branches = 2
         self.cache = RowCache(model.config.num_hidden_layers, 0, 0)
@@ -65,7 +67,11 @@ class Engine:
         self.common_row: SavedRow | None = None
 
     def decode(self, requests: Iterable[Request]) -> Iterator[Decoded]:
-        """Yield each text as soon as it is finished, in no particular order. Longest prompts first."""
+        """Yield each text as soon as it is finished, in no particular order."""
+        return itertools.chain.from_iterable(self.passes(requests))
+
+    def passes(self, requests: Iterable[Request]) -> Iterator[list[Decoded]]:
+        """Yield after each forward pass the texts that ended with it, mostly none. Longest prompts first."""
         queue = sorted(requests, key=lambda request: len(request.original_ids), reverse=True)
         self.spent = {}
         self.waiting.extend(self._lane(request) for request in queue)
@@ -81,7 +87,7 @@ class Engine:
                     raise
                 self._halve()
             finished, self.finished = self.finished, []
-            yield from finished
+            yield finished
 
     @property
     def n_rows(self) -> int:
@@ -121,10 +127,12 @@ class Engine:
                     continuing.append(child)
                 else:
                     ended.append((child, reason))
+        chosen = len(continuing) + len(ended)
+        self.n_tokens += chosen
         try:
             self._lay_out([*self.lanes, *continuing] if joining else continuing)
         finally:
-            share = (time.perf_counter() - started) / (len(continuing) + len(ended))
+            share = (time.perf_counter() - started) / chosen
             for lane in [*continuing, *(lane for lane, _ in ended)]:
                 lane.seconds += share
             self.finished += [self._decoded(lane, reason) for lane, reason in ended]
