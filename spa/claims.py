@@ -87,7 +87,8 @@ def markdown(verdicts: Iterable[Verdict]) -> str:
     verdicts = list(verdicts)
     lines = ["# The paper's claims", "", "| | Claim | Verdict | On the models run |", "|:--|:--|:--|:--|"]
     lines += [f"| {v.id} | {v.claim} | {v.verdict} | {v.evidence} |" for v in verdicts]
-    lines += ["", f"The verdicts need the paper's models: {', '.join(MODELS)}. Intervals are 95%, paired over tasks."]
+    lines += ["", f"The verdicts need the paper's models: {', '.join(MODELS)}."]
+    lines += ["Intervals are 95%, paired over tasks, and not corrected for their number."]
     lines += [f"In the tuned reading omega is chosen on {SHARE:.0%} of the tasks and measured on the others."]
     for v in verdicts:
         lines += ["", f"## {v.id}: {v.verdict}", "", f"{v.claim}.", "", f"Rule: {v.rule}.", ""]

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from spa import documents
@@ -15,6 +16,19 @@ by_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.n
 
 def test_the_documents_are_those_of_the_results() -> None:
     assert documents.stale() == [], "run: make documents"
+
+
+def test_what_the_readme_says_of_the_intervals() -> None:
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    tables = documents.REFERENCE.tables_folder
+    tuned, optimum = pd.read_csv(tables / "tuned.csv"), pd.read_csv(tables / "optimum.csv")
+    assert "no interval lies above 0" in readme
+    assert not (tuned["delta_low"] > 0).any()
+    assert "that of SmolLM2 on MBPP lies below 0" in readme
+    below = tuned[tuned["delta_high"] < 0]
+    assert set(zip(below["model"], below["benchmark"], strict=True)) == {("SmolLM2-135M-Instruct", "mbpp")}
+    assert "the best reach from one end of [0, 0.5] to the other" in readme
+    assert set(optimum[["kept_lo", "kept_hi"]].itertuples(index=False, name=None)) == {(0.0, 0.5)}
 
 
 def test_a_document_that_was_altered_or_lost_is_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
