@@ -67,7 +67,46 @@ def test_series_differ_without_colour_and_keep_their_look_over_panels(tmp_path: 
     assert len(set(looks[0])) == 3
     (legend,) = figure.legends
     labels = [text.get_text() for text in legend.get_texts()]
-    assert labels == ["description", "prompt", "signature", r"plain greedy ($\omega = 0$)", "95% Wilson interval"]
+    assert labels == ["description", "prompt", "signature", r"plain greedy ($\omega = 0$)"]
+    assert not any(isinstance(patch, PolyCollection) for axis in figure.axes for patch in axis.collections)
+
+
+def test_the_experiment_names_only_what_nothing_else_tells_apart(tmp_path: Path) -> None:
+    for key, changes in {
+        "a": {"mask": "per_token", "experiment": "main"},
+        "b": {"mask": "collapsed", "experiment": "masks"},
+    }.items():
+        interval(tmp_path, key=key, **changes)
+    assert labels(curve(tmp_path)) == ["collapsed", "per_token"]
+    interval(tmp_path, key="c", mask="collapsed", experiment="again")
+    assert labels(curve(tmp_path)) == ["again, collapsed", "main, per_token", "masks, collapsed"]
+
+
+def labels(rows: pd.DataFrame) -> list[str]:
+    (axis,) = figures.omega_curve(rows).axes
+    return sorted(str(line.get_label()) for line in axis.get_lines()[:-1])
+
+
+def test_anchors_and_masks_stand_beside_the_usual_ones_in_figures_of_their_own(tmp_path: Path) -> None:
+    for key, changes in {
+        "a": {},
+        "b": {"anchor": "prompt"},
+        "c": {"mask": "collapsed"},
+        "d": {"anchor": "examples", "benchmark": "mbpp"},
+    }.items():
+        interval(tmp_path, key=key, **changes)
+    summary = aggregate.summary(aggregate.tasks(aggregate.load([Results(tmp_path)])))
+
+    def drawn() -> dict[str, set[str]]:
+        return {each.name: set(each.rows["key"]) for each in figures.omega_curves(summary)}
+
+    name = "omega_curve_tiny_1m"
+    assert drawn() == {name: {"a", "d"}, f"{name}_anchors": {"a", "b"}, f"{name}_masks": {"a", "c"}}
+    interval(tmp_path, key="e", anchor="prompt", mask="collapsed")
+    summary = aggregate.summary(aggregate.tasks(aggregate.load([Results(tmp_path)])))
+    assert drawn()[f"{name}_all"] == {"a", "b", "c", "e"}
+    captions = {each.name: "Bands" in each.caption for each in figures.omega_curves(summary)}
+    assert captions == {name: True, f"{name}_anchors": True, f"{name}_masks": True, f"{name}_all": False}
 
 
 def test_intervals_differ_by_line_style(tmp_path: Path) -> None:
