@@ -91,9 +91,9 @@ def _anchored(plan: Plan) -> list[str]:
 
 
 def _load(plan: Plan) -> Any:
-    """The model with frozen weights, and without the kernels that have no gradient."""
+    """The model with frozen weights."""
     tokenizer, config = models.load_tokenizer(plan.checkpoint), plan.config
-    loaded = models.load(plan.checkpoint, config.model, tokenizer, plan.dtype, config.quantization, own_kernels=False)
+    loaded = models.load(plan.checkpoint, config.model, tokenizer, plan.dtype, config.quantization)
     return loaded.model.requires_grad_(False)
 
 

@@ -11,7 +11,7 @@ as fast as a product does (112 rows of 440 tokens).
 Letters: B rows, H query heads, K key-value heads, G query heads for each of them, W slots, D head size.
 """
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import torch
@@ -44,17 +44,47 @@ def install(model: Any) -> None:
 
 
 class PackedLinear(nn.Module):
-    """Stands in for a linear layer at inference. The layer's own weight is let go, unless an embedding shares it."""
+    """Stands in for a linear layer whose weight is fixed; that weight is let go, unless an embedding shares it."""
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
         self.in_features, self.out_features, self.bias = linear.in_features, linear.out_features, linear.bias
-        with torch.no_grad():
-            self.packed = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), ROWS_HINT)
+        self.packed = _pack(linear.weight)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        output: Tensor = torch.ops.mkldnn._linear_pointwise(hidden, self.packed, self.bias, "none", [], "")
-        return output
+        if hidden.requires_grad:
+            output: Tensor = _Differentiable.apply(hidden, self)  # type: ignore[no-untyped-call]
+            return output
+        return _product(hidden, self.packed, self.bias)
+
+    @cached_property
+    def transposed(self) -> Tensor:
+        """Packed as well; only gradients need it."""
+        return _pack(self.packed.to_dense().T)
+
+
+class _Differentiable(torch.autograd.Function):
+    """A packed layer with its gradient by the input."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, layer: PackedLinear) -> Tensor:
+        ctx.layer = layer
+        return _product(hidden, layer.packed, layer.bias)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return _product(gradient.contiguous(), ctx.layer.transposed, None), None
+
+
+@torch.no_grad()
+def _pack(weight: Tensor) -> Tensor:
+    packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.detach().contiguous(), ROWS_HINT)
+    return packed
+
+
+def _product(hidden: Tensor, packed: Tensor, bias: Tensor | None) -> Tensor:
+    product: Tensor = torch.ops.mkldnn._linear_pointwise(hidden, packed, bias, "none", [], "")
+    return product
 
 
 def attention(

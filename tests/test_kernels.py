@@ -46,6 +46,22 @@ def test_packed_layer(shape: tuple[int, ...], bias: bool) -> None:
         torch.testing.assert_close(PackedLinear(linear)(hidden), linear(hidden))
 
 
+@pytest.mark.parametrize("architecture", tiny.ARCHITECTURES)
+def test_gradients_by_the_input_are_those_of_torch(architecture: str) -> None:
+    model: Any = tiny.model(architecture).requires_grad_(False)
+    ids = torch.arange(10)[None]
+
+    def gradient(length: int) -> torch.Tensor:
+        embeddings = model.get_input_embeddings()(ids[:, :length]).requires_grad_()
+        model(inputs_embeds=embeddings, use_cache=False).logits[0, -1].topk(5).values.sum().backward()
+        assert embeddings.grad is not None
+        return embeddings.grad
+
+    before = [gradient(10), gradient(1)]
+    kernels.install(model)
+    torch.testing.assert_close([gradient(10), gradient(1)], before, rtol=1e-4, atol=1e-5)
+
+
 def stored(order: tuple[int, ...]) -> torch.Tensor:
     """Random [6, 2, 20, 8], with its dimensions in another order in memory."""
     shape = torch.empty(6, 2, 20, 8).permute(order).shape
