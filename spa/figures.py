@@ -29,7 +29,7 @@ LEGEND_ROW = 0.14
 
 USUAL = {"anchor": ANCHOR, "mask": DEFAULTS["mask"]}
 PANEL = ["model", "benchmark"]
-SERIES = ["experiment", "anchor", "mask", "profile", "template", "dtype", "quantization"]
+SERIES = ["anchor", "mask", "profile", "template", "dtype", "quantization", "experiment"]
 _DRAWN = ["n_tasks", "pass_at_1", "ci_low", "ci_high", "baseline_pass_at_1"]
 # Lists of coprime lengths: only the 43rd series looks like the first.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]

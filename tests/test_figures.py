@@ -79,7 +79,7 @@ def test_the_experiment_names_only_what_nothing_else_tells_apart(tmp_path: Path)
         interval(tmp_path, key=key, **changes)
     assert labels(curve(tmp_path)) == ["collapsed", "per_token"]
     interval(tmp_path, key="c", mask="collapsed", experiment="again")
-    assert labels(curve(tmp_path)) == ["again, collapsed", "main, per_token", "masks, collapsed"]
+    assert labels(curve(tmp_path)) == ["collapsed, again", "collapsed, masks", "per_token, main"]
 
 
 def labels(rows: pd.DataFrame) -> list[str]:
