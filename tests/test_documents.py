@@ -21,7 +21,7 @@ def test_the_documents_are_those_of_the_results() -> None:
 def test_what_the_readme_says_of_the_intervals() -> None:
     readme = " ".join((ROOT / "README.md").read_text().split())
     tables = documents.REFERENCE.tables_folder
-    tuned, optimum = pd.read_csv(tables / "tuned.csv"), pd.read_csv(tables / "optimum.csv")
+    tuned, optimum, anchors = (pd.read_csv(tables / f"{name}.csv") for name in ("tuned", "optimum", "anchors"))
     assert "no interval lies above 0" in readme
     assert not (tuned["delta_low"] > 0).any()
     assert "that of SmolLM2 on MBPP lies below 0" in readme
@@ -29,6 +29,8 @@ def test_what_the_readme_says_of_the_intervals() -> None:
     assert set(zip(below["model"], below["benchmark"], strict=True)) == {("SmolLM2-135M-Instruct", "mbpp")}
     assert "the best reach from one end of [0, 0.5] to the other" in readme
     assert set(optimum[["kept_lo", "kept_hi"]].itertuples(index=False, name=None)) == {(0.0, 0.5)}
+    assert "no anchor is told apart from the description" in readme
+    assert ((anchors["less_low"] <= 0) & (anchors["less_high"] >= 0) | (anchors["anchor"] == "description")).all()
 
 
 def test_a_document_that_was_altered_or_lost_is_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
