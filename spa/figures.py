@@ -5,6 +5,7 @@ Colours are Okabe and Ito's, which colour-blind readers can tell apart; line sty
 
 import io
 import math
+import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,9 +80,12 @@ def omega_curves(summary: pd.DataFrame) -> list[Drawing]:
 def curve_rows(summary: pd.DataFrame) -> pd.DataFrame:
     """The rows that the omega curves draw: each series with an omega beside 0, one run for each omega.
 
-    Where two runs of a series hold the same omega, the one with more tasks is drawn.
+    Where two runs of a series hold the same omega, the one with more tasks is drawn. Of experiments that differ in
+    nothing but their tasks, those with the most are.
     """
     series = [*PANEL, *SERIES]
+    fullest = (summary.groupby(group)["n_tasks"].transform("max") for group in (series, series[:-1]))
+    summary = summary[operator.eq(*fullest)]
     beside_zero = (summary["omega_lo"] != 0) | (summary["omega_hi"] != 0)
     rows = summary[beside_zero.groupby([summary[name] for name in series]).transform("any").astype(bool)]
     rows = rows.sort_values([*series, "omega_lo", "omega_hi", "n_tasks", "key"], ascending=[True] * 11 + [False, True])

@@ -124,7 +124,7 @@ def load(
 ) -> LoadedModel:
     """Load the weights. dtype: resolved; quantization: "none", "int8" or "nf4" (bitsandbytes).
 
-    own_kernels: use `spa.kernels` where they apply, float32 on a CPU, and `spa.memory`; the weights then get no gradient.
+    own_kernels: use `spa.kernels` where they apply, float32 on a CPU, and `spa.memory`; weights then get no gradient.
     """
     torch_dtype = getattr(torch, dtype)
     arguments: dict[str, Any] = {"dtype": torch_dtype, "revision": checkpoint.revision}

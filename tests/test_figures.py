@@ -130,6 +130,14 @@ def test_of_two_runs_at_one_omega_the_fuller_is_drawn(tmp_path: Path) -> None:
     assert list(curve(tmp_path)["key"]) == ["b", "b"]
 
 
+def test_of_two_experiments_the_fuller_is_drawn(tmp_path: Path) -> None:
+    write_run(tmp_path, "a", {"A": points("p", "p")}, experiment="some")
+    write_run(tmp_path, "b", {"A": points("p", omegas=[0.3]), "B": points("f", omegas=[0.3])}, experiment="all")
+    write_run(tmp_path, "c", {"A": points("f", omegas=[0.4])}, experiment="all")
+    write_run(tmp_path, "d", {"A": points("f", omegas=[0.4])}, experiment="some", anchor="prompt")
+    assert list(curve(tmp_path)["key"]) == ["b", "c", "d"]
+
+
 def test_files_are_deterministic_with_embedded_fonts_and_no_date(tmp_path: Path) -> None:
     interval(tmp_path)
     rows = curve(tmp_path)
