@@ -144,15 +144,16 @@ def common_slope(
 def mean_band(values: ArrayLike, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
     """Mean over the T tasks of each column of `values` (T, P), and a bootstrap interval that draws tasks.
 
-    NaN is a task without that column: it counts in no mean. A column without any task is NaN.
+    NaN is a task without that column: it counts in no mean. A column without any task is NaN. Rounded to 9 decimals:
+    the last digits of a matrix product depend on the number of threads.
     """
     table = np.asarray(values, dtype=float)
     present = ~np.isnan(table)
-    filled, drawn = np.where(present, table, 0.0), resamples(len(table), rng)
+    filled, drawn = np.where(present, table, 0.0), resamples(len(table), rng).astype(float)
     with np.errstate(invalid="ignore"):  # 0 / 0 where a resample has no task of a column
         mean = filled.sum(axis=0) / present.sum(axis=0)
         resampled = (drawn @ filled) / (drawn @ present)  # (B, P)
     known = present.any(axis=0)
     low, high = np.full((2, table.shape[1]), np.nan)
     low[known], high[known] = np.nanquantile(resampled[:, known], _TAILS, axis=0)
-    return mean, low, high
+    return mean.round(9), low.round(9), high.round(9)
