@@ -5,7 +5,6 @@ Colours are Okabe and Ito's, which colour-blind readers can tell apart; line sty
 
 import io
 import math
-import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from spa.aggregate import SETTINGS
 from spa.claims import ANCHOR, DEFAULTS
 from spa.files import write_atomically
 from spa.tables import benchmark_name
@@ -30,7 +30,7 @@ LEGEND_ROW = 0.14
 
 USUAL = {"anchor": ANCHOR, "mask": DEFAULTS["mask"]}
 PANEL = ["model", "benchmark"]
-SERIES = ["anchor", "mask", "profile", "template", "dtype", "quantization", "experiment"]
+SERIES = [*(name for name in SETTINGS if name not in PANEL), "experiment"]
 _DRAWN = ["n_tasks", "pass_at_1", "ci_low", "ci_high", "baseline_pass_at_1"]
 # Lists of coprime lengths: only the 43rd series looks like the first.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
@@ -84,10 +84,10 @@ def curve_rows(summary: pd.DataFrame) -> pd.DataFrame:
     nothing but their tasks, those with the most are.
     """
     series = [*PANEL, *SERIES]
-    fullest = (summary.groupby(group)["n_tasks"].transform("max") for group in (series, series[:-1]))
-    summary = summary[operator.eq(*fullest)]
     beside_zero = (summary["omega_lo"] != 0) | (summary["omega_hi"] != 0)
     rows = summary[beside_zero.groupby([summary[name] for name in series]).transform("any").astype(bool)]
+    most, of_all = (rows.groupby(group)["n_tasks"].transform("max") for group in (series, SETTINGS))
+    rows = rows[most == of_all]
     rows = rows.sort_values([*series, "omega_lo", "omega_hi", "n_tasks", "key"], ascending=[True] * 11 + [False, True])
     rows = rows.drop_duplicates([*series, "omega_lo", "omega_hi"])
     return rows[[*series, "key", "omega_lo", "omega_hi", *_DRAWN]].reset_index(drop=True)
@@ -162,7 +162,7 @@ def _has_bands(rows: pd.DataFrame) -> bool:
 def _labels(rows: pd.DataFrame) -> pd.Series:
     """What the series differ in; the experiment only where nothing else tells them apart."""
     several = [column for column in SERIES if rows[column].nunique() > 1]
-    further = [column for column in several if column != "experiment"]
+    further = [column for column in several if column in SETTINGS]
     if further and rows.groupby(further).ngroups == rows.groupby(SERIES).ngroups:
         several = further
     names = rows[several or ["anchor"]].replace("", "no experiment")

@@ -138,6 +138,12 @@ def test_of_two_experiments_the_fuller_is_drawn(tmp_path: Path) -> None:
     assert list(curve(tmp_path)["key"]) == ["b", "c", "d"]
 
 
+def test_a_plain_experiment_on_more_tasks_hides_no_curve(tmp_path: Path) -> None:
+    write_run(tmp_path, "plain", {"A": points("p"), "B": points("f")}, experiment="baselines")
+    write_run(tmp_path, "spa", {"A": points("p", "f")}, experiment="some")
+    assert set(curve(tmp_path)["key"]) == {"spa"}
+
+
 def test_files_are_deterministic_with_embedded_fonts_and_no_date(tmp_path: Path) -> None:
     interval(tmp_path)
     rows = curve(tmp_path)
