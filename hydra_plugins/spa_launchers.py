@@ -27,7 +27,7 @@ from submitit.slurm.slurm import SlurmInfoWatcher, SlurmJob
 
 from spa.config import resolve
 from spa.errors import SpaError
-from spa.repetition import recompose
+from spa.runs.repetition import recompose
 
 log = logging.getLogger("spa.launchers")
 
@@ -72,7 +72,7 @@ class SlurmLauncher(BaseSubmititLauncher):  # type: ignore[misc]
         asked: dict[str, Any] = OmegaConf.to_container(composed.hydra.launcher, resolve=True)  # type: ignore[assignment]
         with open_dict(composed):
             del composed["hydra"]
-        from spa import pricing
+        from spa.runs import pricing
 
         config = resolve(recompose(composed, overrides))
         needs = {"gpus_per_node": pricing.gpus(config) or None, "mem_gb": pricing.host_gib(config)}

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from spa.errors import one_line_errors
-from spa.provenance import usable_cores
+from spa.results.provenance import usable_cores
 
 
 @one_line_errors
@@ -22,9 +22,9 @@ def main() -> None:
     parser.add_argument("--sizes", action="store_true", help="how SPA's cost grows with tasks and length, instead")
     parser.add_argument("--out", type=Path, default=Path("results/bench"), help="folder of the JSON result")
     arguments = parser.parse_args()
-    from spa import bench
-    from spa.bench_worker import Setting
-    from spa.files import write_atomically
+    from spa.bench import bench
+    from spa.bench.bench_worker import Setting
+    from spa.results.files import write_atomically
 
     dtype = arguments.dtype or {"cpu": "float32", "cuda": "bfloat16"}[arguments.device]
     setting = Setting(arguments.tasks, arguments.device, arguments.shape, dtype, arguments.threads)

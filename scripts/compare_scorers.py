@@ -20,9 +20,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results/bench"), help="folder of the JSON result")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    from spa import benchmarks, scorers
+    from spa.bench import scorers
     from spa.config import load_benchmark_config
-    from spa.files import write_atomically
+    from spa.results.files import write_atomically
+    from spa.tasks import benchmarks
 
     benchmark = benchmarks.load(load_benchmark_config(options.benchmark))
     requests = scorers.read(options.samples, benchmark)

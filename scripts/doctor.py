@@ -3,7 +3,7 @@
 import argparse
 import logging
 
-from spa.doctor import BENCHMARKS, examine
+from spa.cli.doctor import BENCHMARKS, examine
 from spa.errors import one_line_errors
 
 

@@ -2,9 +2,9 @@
 
 import argparse
 
-from spa.documents import render, stale
+from spa.bench.documents import render, stale
 from spa.errors import SpaError, one_line_errors
-from spa.files import write_atomically
+from spa.results.files import write_atomically
 
 
 @one_line_errors

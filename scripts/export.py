@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 
 from spa.errors import one_line_errors
-from spa.exchange import export, restore
-from spa.store import find_results
+from spa.report.exchange import export, restore
+from spa.results.store import find_results
 
 
 @one_line_errors

@@ -6,7 +6,7 @@ fetch.py experiment=paper_main
 import logging
 import sys
 
-from spa.application import cells
+from spa.cli.application import cells
 from spa.errors import one_line_errors
 
 
@@ -17,7 +17,7 @@ def main() -> None:
         return
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     wanted = cells(sys.argv[1:])
-    from spa.fetching import fetch
+    from spa.runs.fetching import fetch
 
     for line in fetch(wanted):
         print(line, flush=True)

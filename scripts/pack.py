@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
-from spa.attention_store import Attention
 from spa.errors import one_line_errors
-from spa.store import Run, find_results
+from spa.results.attention_store import Attention
+from spa.results.store import Run, find_results
 
 
 @one_line_errors

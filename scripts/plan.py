@@ -5,7 +5,7 @@ plan.py experiment=paper_main device=a100
 
 import sys
 
-from spa.application import cells
+from spa.cli.application import cells
 from spa.errors import one_line_errors
 
 
@@ -15,7 +15,7 @@ def main() -> None:
         print(__doc__)
         return
     planned = cells(sys.argv[1:])
-    from spa import pricing
+    from spa.runs import pricing
 
     print(pricing.render(pricing.total(map(pricing.price, planned)), planned[0].device))
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from spa.errors import one_line_errors
-from spa.store import find_results
+from spa.results.store import find_results
 
 
 @one_line_errors
@@ -15,7 +15,7 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=10, help="the first N tasks of each run, all omegas (default 10)")
     arguments = parser.parse_args()
     folders = find_results([arguments.results_dir])
-    from spa.replay import replay
+    from spa.runs.replay import replay
 
     differing = total = 0
     for results in folders:

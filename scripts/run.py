@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from spa.application import launch, swept
+from spa.cli.application import launch, swept
 from spa.config import RunConfig
 from spa.errors import one_line_errors
 
@@ -11,7 +11,7 @@ finished: set[Path] = set()
 
 
 def cell(config: RunConfig) -> None:
-    from spa.pipeline import run_cell  # torch and transformers take seconds to import
+    from spa.runs.pipeline import run_cell  # torch and transformers take seconds to import
 
     run_cell(config)
     finished.add(Path(config.results_dir))
@@ -21,8 +21,8 @@ def cell(config: RunConfig) -> None:
 def main() -> None:
     code = launch(cell)
     if finished or swept:
-        from spa import report
-        from spa.store import Results
+        from spa.report import report
+        from spa.results.store import Results
 
         if there := [results for folder in sorted(finished | swept) if (results := Results(folder)).runs()]:
             print(report.build(there).closing())

@@ -4,9 +4,9 @@ import argparse
 import json
 from pathlib import Path
 
+from spa.bench.scale import measure, measure_report, render
 from spa.errors import one_line_errors
-from spa.files import write_atomically
-from spa.scale import measure, measure_report, render
+from spa.results.files import write_atomically
 
 
 @one_line_errors

@@ -25,7 +25,10 @@ def main() -> None:
     if bool(options.results_dir) == bool(options.samples and options.benchmark and options.out):
         parser.error("give results folders, or else --samples, --benchmark and --out")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    from spa import benchmarks, config, samples_file, store, verdicts
+    from spa import config
+    from spa.results import store
+    from spa.scoring import samples_file, verdicts
+    from spa.tasks import benchmarks
 
     if options.results_dir:
         for line in verdicts.judge_results(store.find_results(options.results_dir), sandbox=options.sandbox):

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from spa.cli.monitor import rendered, watch
+from spa.cli.status import look
 from spa.errors import one_line_errors
-from spa.monitor import rendered, watch
-from spa.status import look
-from spa.store import find_results
+from spa.results.store import find_results
 
 
 @one_line_errors

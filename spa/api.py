@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spa import anchors as anchoring
 from spa.decoding.engine import Engine
 from spa.decoding.lanes import Request
 from spa.decoding.stopping import NeverStop, StopRule, StopStrings, detokenizer
 from spa.errors import SpaError
-from spa.models import check, context_length
+from spa.models.models import check, context_length
 from spa.omega import PLAIN, bounds, parse
-from spa.prompts import Template, renderer
 from spa.records import PromptPair, Span
+from spa.tasks import anchors as anchoring
+from spa.tasks.prompts import Template, renderer
 
 WHOLE_PROMPT = {"own": "{problem}"}
 

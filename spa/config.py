@@ -14,8 +14,9 @@ from typing import Any, TypeVar
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from spa import omega, shards
+from spa import omega
 from spa.errors import SpaError
+from spa.results import shards
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 

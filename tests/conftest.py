@@ -10,9 +10,9 @@ import tiny
 from hypothesis import settings
 from omegaconf import OmegaConf
 
-from spa import benchmarks
-from spa.benchmarks import Benchmark
 from spa.config import CONF, BenchmarkConfig
+from spa.tasks import benchmarks
+from spa.tasks.benchmarks import Benchmark
 
 settings.register_profile("spa", deadline=None)  # no test is timed
 settings.load_profile("spa")

@@ -16,14 +16,14 @@ from pathlib import Path
 from conftest import benchmark_config
 from tabulate import tabulate
 
-from spa import benchmarks
-from spa.benchmarks import Benchmark
-from spa.files import write_atomically
 from spa.records import Problem
-from spa.sandbox import enclosed, python
-from spa.scoring import score
-from spa.store import solution_sha
-from spa.workers import Lost, Service, exchange
+from spa.results.files import write_atomically
+from spa.results.store import solution_sha
+from spa.scoring.sandbox import enclosed, python
+from spa.scoring.scoring import score
+from spa.scoring.workers import Lost, Service, exchange
+from spa.tasks import benchmarks
+from spa.tasks.benchmarks import Benchmark
 
 FOLDER = Path(__file__).parent / "hostile"
 TASK = "HumanEval/35"

@@ -15,11 +15,13 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 
-from spa import models, pipeline, store
-from spa.cell import plan
 from spa.config import CONF, RunConfig, register, resolve
 from spa.decoding import forward
 from spa.decoding.lanes import Lane
+from spa.models import models
+from spa.results import store
+from spa.runs import pipeline
+from spa.runs.cell import plan
 
 Stop = Callable[[], None]
 

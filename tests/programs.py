@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from spa.benchmarks import Benchmark
+from spa.tasks.benchmarks import Benchmark
 
 RIGHT = """
 def has_close_elements(numbers, threshold):

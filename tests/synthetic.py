@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from spa.curves import Curve
+from spa.analysis.curves import Curve
 from spa.records import Generation, Score
-from spa.store import Results, Run, solution_sha
+from spa.results.store import Results, Run, solution_sha
 
 SCORER = "scorer-1"
 

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from synthetic import generation, grid_with_plus, interval, points, score, write_run
 
-from spa import aggregate
+from spa.analysis import aggregate
 from spa.errors import SpaError
-from spa.store import Results
+from spa.results.store import Results
 
 
 def summarise(*folders: Path) -> pd.DataFrame:

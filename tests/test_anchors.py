@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spa.anchors import ANCHORS, STOP_WORDS, anchor, check
-from spa.benchmarks import Benchmark
 from spa.errors import SpaError
 from spa.records import Problem, Span
+from spa.tasks.anchors import ANCHORS, STOP_WORDS, anchor, check
+from spa.tasks.benchmarks import Benchmark
 
 SINGLE_QUOTED = {69, 70, 71, 72, 74, 77, 92, 99, 119, 125, 126, 132, 134, 136, 148, 151, 157}
 SEVERAL_FUNCTIONS = {10, 32, 38, 50}

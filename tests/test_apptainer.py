@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from programs import RIGHT, SOLUTIONS, only
 
-from spa import apptainer, doctor
-from spa.benchmarks import Benchmark
+from spa.cli import doctor
 from spa.errors import SpaError
-from spa.sandbox import bare_python, enclosed, environment, isolated, python, resolve, self_test
-from spa.scoring import score
+from spa.scoring import apptainer
+from spa.scoring.sandbox import bare_python, enclosed, environment, isolated, python, resolve, self_test
+from spa.scoring.scoring import score
+from spa.tasks.benchmarks import Benchmark
 
 STAND_IN = Path(__file__).with_name("stand_in_apptainer.py")
 

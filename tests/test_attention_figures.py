@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 from matplotlib.collections import PolyCollection
 
-from spa import attention_figures, figures
-from spa.attention_figures import approximation_rows, dilution_rows
-from spa.dilution import APPROXIMATION, SHARES
-from spa.store import Results
+from spa.report.figures import attention_figures, figures
+from spa.report.figures.attention_figures import approximation_rows, dilution_rows
+from spa.results.store import Results
+from spa.runs.dilution import APPROXIMATION, SHARES
 
 
 def shares(lengths: dict[str, int], n_prompt: int = 20, n_anchor: int = 5) -> pd.DataFrame:

@@ -12,7 +12,6 @@ import tiny
 import torch
 from hydra import compose, initialize_config_dir
 
-from spa import cell, generation
 from spa.config import CONF, RunConfig, register, resolve
 from spa.decoding.engine import Engine
 from spa.decoding.forward import visible
@@ -20,9 +19,10 @@ from spa.decoding.lanes import Decoded, Request
 from spa.decoding.stopping import NeverStop
 from spa.errors import SpaError
 from spa.omega import Interval, OmegaSet, Values
-from spa.prompts import load_template, renderer
-from spa.replay import attention_reference, replay
-from spa.store import Results
+from spa.results.store import Results
+from spa.runs import cell, generation
+from spa.runs.replay import attention_reference, replay
+from spa.tasks.prompts import load_template, renderer
 
 NEW_TOKENS = 20
 OMEGAS = (-1.0, -0.3, 0.275, 1.5)
@@ -209,7 +209,7 @@ def test_a_run_and_its_replay(
     forged = samples[-1]
     forged = replace(forged, completion_ids=[*forged.completion_ids[:3], 7, *forged.completion_ids[4:]])
     short = replace(samples[-1], completion_ids=samples[-1].completion_ids[:-1], finish_reason="eos")
-    monkeypatch.setattr("spa.store.Run.samples", lambda run: [forged, short])
+    monkeypatch.setattr("spa.results.store.Run.samples", lambda run: [forged, short])
     assert [(done.agrees, done.same) for done in replay(Results(tmp_path), n_tasks=2)] == [
         (False, 3),
         (False, len(short.completion_ids)),

@@ -4,9 +4,9 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from spa import bench, bench_worker
-from spa.bench import Worker
-from spa.bench_worker import Setting, Side
+from spa.bench import bench, bench_worker
+from spa.bench.bench import Worker
+from spa.bench.bench_worker import Setting, Side
 
 SETTING = Setting(tasks=2, device="cpu", shape=None, dtype="float32", threads=1, lengths=(3, 5))
 

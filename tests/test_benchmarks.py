@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from conftest import benchmark_config
 
-from spa import benchmarks
-from spa.benchmarks import Benchmark
 from spa.errors import SpaError
+from spa.tasks import benchmarks
+from spa.tasks.benchmarks import Benchmark
 
 # Tasks whose recorded inputs are not evalplus' base_input.
 REPEATED_BY_EVALPLUS = {33, 78, 95, 97, 117, 148}

@@ -13,8 +13,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from synthetic import grid_with_plus, interval, write_run
 
-from spa import report
-from spa.store import Results
+from spa.report import report
+from spa.results.store import Results
 
 pytestmark = pytest.mark.browser
 HOSTILE = "x = '</script><img src=x onerror=document.title=1><b>\U0001f600'\n"

@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from synthetic import generation
 
-from spa import cell
-from spa.cell import Plan
 from spa.config import CONF, ProfileConfig, RunConfig, register, resolve
 from spa.omega import Values
-from spa.shards import Shard
+from spa.results.shards import Shard
+from spa.runs import cell
+from spa.runs.cell import Plan
 
 HUB = ["model.path=some/model", f"model.revision={'a' * 40}"]
 BOS = ["profile.stop_at_bos=true", "model.eos_token_ids=[1]"]

@@ -10,11 +10,11 @@ import pytest
 from omegaconf import OmegaConf
 from synthetic import curve, outcomes
 
-from spa import claims
-from spa.claims import LARGER, MODELS, N_TASKS, SMALLER, Verdict
+from spa.analysis import claims
+from spa.analysis.claims import LARGER, MODELS, N_TASKS, SMALLER, Verdict
+from spa.analysis.curves import Curve
+from spa.analysis.evidence import Attention, Evidence, Speed
 from spa.config import CONF
-from spa.curves import Curve
-from spa.evidence import Attention, Evidence, Speed
 
 FEW = 40  # tasks of a whole benchmark, here
 RISES = [0.3, 0.5, 0.7, 0.9, 0.7]  # far enough apart for intervals over 40 tasks

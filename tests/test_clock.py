@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 from programs import one_busy_core
 
-from spa import clock
-from spa.clock import now, time_limit, waited
+from spa.scoring.inside import clock
+from spa.scoring.inside.clock import now, time_limit, waited
 
 
 def compute(seconds: float) -> None:

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from synthetic import generation
 from test_generation import config, texts
 
-from spa import cell, covering, models, pipeline
 from spa.config import RunConfig
-from spa.covering import holds
+from spa.models import models
 from spa.records import Generation
-from spa.store import Run
+from spa.results.store import Run
+from spa.runs import cell, covering, pipeline
+from spa.runs.covering import holds
 
 INTERVAL = "omega=-0.1..0.5"
 

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from synthetic import curve, grid_with_plus, interval, points, write_run
 
-from spa import aggregate, curves
-from spa.store import Results
+from spa.analysis import aggregate, curves
+from spa.results.store import Results
 
 
 def read(folder: Path, visible: curves.Visible | None = None) -> list[curves.Curve]:

@@ -9,12 +9,14 @@ import pytest
 import tiny
 from test_generation import config
 
-from spa import attention, attention_figures, dilution
-from spa.attention_store import Attention
 from spa.config import CONF
 from spa.errors import SpaError
+from spa.models import attention
 from spa.records import Generation
-from spa.store import Results
+from spa.report.figures import attention_figures
+from spa.results.attention_store import Attention
+from spa.results.store import Results
+from spa.runs import dilution
 
 
 def shares(place: Attention) -> pd.DataFrame:

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 from programs import only
 
-from spa import doctor
-from spa.benchmarks import Benchmark
+from spa.cli import doctor
 from spa.config import load_benchmark_config
 from spa.errors import SpaError
+from spa.tasks.benchmarks import Benchmark
 
 BWRAP = "bubblewrap"
 pytestmark = pytest.mark.usefixtures("scoring_cache")

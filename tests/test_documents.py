@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from spa import documents
+from spa.bench import documents
 from spa.errors import SpaError
 
 ROOT = documents.ROOT

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 from synthetic import grid_with_plus
 
-from spa import aggregate, evidence
+from spa.analysis import aggregate, evidence
 from spa.errors import SpaError
 from spa.records import VisibleScore
-from spa.store import Results
+from spa.results.store import Results
 
 
 def bench(folder: Path, name: str, shape: str | None = "deepseek_coder_6_7b", **changes: Any) -> None:

@@ -11,11 +11,11 @@ import datasets
 import pytest
 from synthetic import generation, grid_with_plus, interval, points, score, write_run
 
-from spa import report
 from spa.errors import SpaError
-from spa.exchange import export, restore
 from spa.records import VisibleScore
-from spa.store import Results, find_results, solution_sha
+from spa.report import report
+from spa.report.exchange import export, restore
+from spa.results.store import Results, find_results, solution_sha
 
 SCRIPT = Path(__file__).resolve().parent.parent / "scripts" / "export.py"
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from spa import expected
-from spa.benchmarks import Benchmark
 from spa.errors import SpaError
+from spa.scoring import expected
+from spa.tasks.benchmarks import Benchmark
 
 
 def test_a_cache_that_cannot_be_used_is_one_line(

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from synthetic import grid_with_plus, interval, points, write_run
 
-from spa import aggregate
-from spa.explorer import Explorer, explorer, packed
-from spa.store import Results
+from spa.analysis import aggregate
+from spa.report.explorer import Explorer, explorer, packed
+from spa.results.store import Results
 
 
 def explored(*folders: Path) -> tuple[Explorer, pd.DataFrame]:

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spa.benchmarks import Benchmark
 from spa.decoding.stopping import ClosedBlock
-from spa.extraction import first_block, missing_definitions, solution
 from spa.records import Problem
+from spa.tasks.benchmarks import Benchmark
+from spa.tasks.extraction import first_block, missing_definitions, solution
 
 BODY = "def f(x):\n    return x + 1"
 PLAIN = Problem("T/1", "humaneval", 'def f(x):\n    """ Add one. """\n', "f", "", [], None, "", 0.0)

@@ -10,11 +10,11 @@ import pytest
 import tiny
 from huggingface_hub.utils import httpx
 
-from spa import fetching
-from spa.application import cells
+from spa.cli.application import cells
 from spa.config import CONF
 from spa.errors import SpaError
-from spa.store import Results
+from spa.results.store import Results
+from spa.runs import fetching
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

@@ -6,8 +6,9 @@ import pandas as pd
 from matplotlib.collections import PolyCollection
 from synthetic import grid_with_plus, interval, points, write_run
 
-from spa import aggregate, figures
-from spa.store import Results
+from spa.analysis import aggregate
+from spa.report.figures import figures
+from spa.results.store import Results
 
 
 def curve(*folders: Path) -> pd.DataFrame:

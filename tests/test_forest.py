@@ -6,8 +6,8 @@ import pytest
 from matplotlib.figure import Figure
 from test_paper import all_tables
 
-from spa import figures, forest
-from spa.figures import Drawing
+from spa.report.figures import figures, forest
+from spa.report.figures.figures import Drawing
 
 
 @pytest.fixture(scope="module")

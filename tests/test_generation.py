@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 
-from spa import cell, generation, pipeline
 from spa.config import CONF, ProfileConfig, RunConfig, register, resolve
 from spa.decoding.lanes import Decoded
 from spa.decoding.stopping import (
@@ -25,9 +24,10 @@ from spa.decoding.stopping import (
 )
 from spa.errors import SpaError
 from spa.omega import Values
-from spa.prompts import load_template
 from spa.records import Generation, Problem, PromptPair
-from spa.store import Results, Run
+from spa.results.store import Results, Run
+from spa.runs import cell, generation, pipeline
+from spa.tasks.prompts import load_template
 
 GRID = "omega=[0,0.3,1]"
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from hostile_pack import CLOSED_PORT, FOLDER, TASK, Hostile, pack
 
-from spa.benchmarks import Benchmark
 from spa.records import Score
-from spa.scoring import passed, score
-from spa.store import solution_sha
+from spa.results.store import solution_sha
+from spa.scoring.scoring import passed, score
+from spa.tasks.benchmarks import Benchmark
 
 pytestmark = pytest.mark.slow
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))

@@ -10,10 +10,10 @@ from torch import nn
 from transformers import GenerationConfig
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from spa import kernels
 from spa.config import ModelConfig
-from spa.kernels import PackedLinear
-from spa.models import identify, load, load_tokenizer
+from spa.decoding import kernels
+from spa.decoding.kernels import PackedLinear
+from spa.models.models import identify, load, load_tokenizer
 
 
 @pytest.mark.parametrize("architecture", tiny.ARCHITECTURES)

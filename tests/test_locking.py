@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from spa import locking
-from spa.locking import InUseError, Owner
+from spa.results import locking
+from spa.results.locking import InUseError, Owner
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from spa.locking import held
+from spa.results.locking import held
 with held(Path(sys.argv[1]), 0):
     print("held", flush=True)
     time.sleep(60)

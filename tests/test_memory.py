@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from spa import memory
+from spa.decoding import memory
 
 FAULTS = """
 import json, resource, sys

@@ -16,11 +16,12 @@ from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundErro
 from huggingface_hub.utils import httpx
 from transformers import BloomConfig, BloomForCausalLM
 
-from spa import kernels, models
 from spa.config import ModelConfig
+from spa.decoding import kernels
+from spa.decoding.kernels import PackedLinear
 from spa.errors import SpaError
-from spa.kernels import PackedLinear
-from spa.models import LoadedModel, fitting_lanes, identify, load, load_tokenizer, resolve_dtype
+from spa.models import models
+from spa.models.models import LoadedModel, fitting_lanes, identify, load, load_tokenizer, resolve_dtype
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -67,7 +68,7 @@ def test_a_folder_is_its_content(folder: Path) -> None:
 
 def test_large_files_are_known_by_their_ends(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = ModelConfig(path=str(folder))
-    monkeypatch.setattr("spa.models.HASHED_WHOLE", 2**20)
+    monkeypatch.setattr("spa.models.models.HASHED_WHOLE", 2**20)
     weights = folder / "model.safetensors"
     weights.write_bytes(bytes(4 * 2**20))
     before = identify(config)
@@ -208,7 +209,7 @@ def test_int8(architecture: str, request: pytest.FixtureRequest) -> None:
 
 
 def test_quantization_without_bitsandbytes(tiny_llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("spa.models.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("spa.models.models.importlib.util.find_spec", lambda name: None)
     with pytest.raises(SpaError, match=r"quantization=int8 needs bitsandbytes; run: pip install 'spa\[quantization\]'"):
         load_folder(tiny_llama, "float16", "int8")
 

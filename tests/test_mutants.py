@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from spa.benchmarks import Benchmark
-from spa.mutants import SWAPS, _parse, make
+from spa.bench.mutants import SWAPS, _parse, make
 from spa.records import Problem
+from spa.tasks.benchmarks import Benchmark
 
 
 def problem_of(humaneval: Benchmark, code: str) -> Problem:

@@ -5,10 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from spa.cards import Card
-from spa.claims import Verdict
-from spa.explorer import Explorer, Series, packed
-from spa.page import FOLDER, SCRIPTS, STYLES, Figure, Table, render
+from spa.analysis.claims import Verdict
+from spa.report.cards import Card
+from spa.report.explorer import Explorer, Series, packed
+from spa.report.page import FOLDER, SCRIPTS, STYLES, Figure, Table, render
 
 VERDICTS = [
     Verdict(

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from synthetic import curve, outcomes
 
-from spa import paper
-from spa.evidence import Evidence, Speed
-from spa.tables import Table
+from spa.analysis.evidence import Evidence, Speed
+from spa.report import paper
+from spa.report.tables import Table
 
 SPEED = Speed("cuda-6.7b", "random weights", True, 1.5, (1.4, 1.7), {16: 1.5}, 90, 60)
 

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from test_generation import GRID, config, texts
 
-from spa import pipeline, scoring
 from spa.config import CONF
 from spa.errors import SpaError
-from spa.shards import Shard
-from spa.store import Run, RunInUseError
+from spa.results.shards import Shard
+from spa.results.store import Run, RunInUseError
+from spa.runs import pipeline
+from spa.scoring import scoring
 
 FIVE = (GRID, "limit=5")
 
@@ -80,7 +81,7 @@ def test_a_shard_whose_tasks_are_done_by_others_does_nothing(
     tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline.run_cell(config(tiny_llama, tmp_path, *FIVE))
-    monkeypatch.setattr("spa.models.load", lambda *_: pytest.fail("the model was loaded again"))
+    monkeypatch.setattr("spa.models.models.load", lambda *_: pytest.fail("the model was loaded again"))
     run = pipeline.run_cell(config(tiny_llama, tmp_path, *FIVE, "shard=2/4"))
     assert files(run) == {"manifest.json", "samples.jsonl"}
 

@@ -11,11 +11,12 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, CodeGenConfig, LlamaConfig
 
-from spa import omega, pricing
-from spa.application import cells
+from spa import omega
+from spa.cli.application import cells
 from spa.config import CONF, RunConfig, ShapeConfig, load_model_config
 from spa.errors import SpaError
-from spa.pricing import Price
+from spa.runs import pricing
+from spa.runs.pricing import Price
 
 PAPER = ("codegen_350m_mono", "codellama_7b", "deepseek_coder_1_3b", "deepseek_coder_6_7b", "deepseek_coder_33b")
 BILLIONS = {

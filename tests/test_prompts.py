@@ -14,13 +14,21 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from spa.anchors import anchor
-from spa.benchmarks import Benchmark
 from spa.config import ModelConfig
 from spa.errors import SpaError
-from spa.models import identify, load_tokenizer
-from spa.prompts import Renderer, Template, load_template, overlapping, renderer, replace_spans, resolve_mask_token
+from spa.models.models import identify, load_tokenizer
 from spa.records import Problem, PromptPair, Span
+from spa.tasks.anchors import anchor
+from spa.tasks.benchmarks import Benchmark
+from spa.tasks.prompts import (
+    Renderer,
+    Template,
+    load_template,
+    overlapping,
+    renderer,
+    replace_spans,
+    resolve_mask_token,
+)
 
 MASKS = ("per_token", "collapsed")
 ANCHORS = ("description", "examples", "description_and_tests", "keywords", "prompt")

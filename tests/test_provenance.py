@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from spa import provenance
-from spa.provenance import scrubbed
+from spa.results import provenance
+from spa.results.provenance import scrubbed
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 from synthetic import curve, outcomes
 
-from spa import published
-from spa.claims import MODELS, N_TASKS
+from spa.analysis import published
+from spa.analysis.claims import MODELS, N_TASKS
 from spa.statistics import wilson
 
 

@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 from synthetic import curve, outcomes
 
-from spa import readings
-from spa.readings import tune, tune_against
+from spa.analysis import readings
+from spa.analysis.readings import tune, tune_against
 
 
 def test_a_better_omega_is_chosen_and_measured_on_the_others() -> None:

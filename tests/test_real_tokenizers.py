@@ -23,13 +23,13 @@ import pytest
 from omegaconf import OmegaConf
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, processors
 
-from spa.anchors import anchor
-from spa.benchmarks import Benchmark
 from spa.config import CONF, ModelConfig
 from spa.decoding.stopping import TextStream, text_after
-from spa.models import Checkpoint, load_tokenizer
-from spa.prompts import Renderer, encode, load_template, renderer, resolve_mask_token
+from spa.models.models import Checkpoint, load_tokenizer
 from spa.records import PromptPair, Span
+from spa.tasks.anchors import anchor
+from spa.tasks.benchmarks import Benchmark
+from spa.tasks.prompts import Renderer, encode, load_template, renderer, resolve_mask_token
 
 pytestmark = pytest.mark.tokenizers
 

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from spa import documents, pipeline, report
+from spa.bench import documents
 from spa.config import CONF, register, resolve
 from spa.omega import Values
-from spa.store import find_results
+from spa.report import report
+from spa.results.store import find_results
+from spa.runs import pipeline
 
 REFERENCE = documents.REFERENCE
 MADE = ("runs", "attention", ".hydra")  # by runs; all else by `make report`

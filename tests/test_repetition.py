@@ -10,12 +10,12 @@ from hydra import compose, initialize_config_dir
 from omegaconf.errors import OmegaConfBaseException
 from test_generation import config, run, texts
 
-from spa import cell, pipeline, repetition
-from spa.application import cells
+from spa.cli.application import cells
 from spa.config import CONF, RunConfig, register, resolve
 from spa.errors import SpaError
-from spa.repetition import recompose
-from spa.store import Run
+from spa.results.store import Run
+from spa.runs import cell, pipeline, repetition
+from spa.runs.repetition import recompose
 
 Edit = Callable[[dict[str, Any]], None]
 

@@ -8,8 +8,8 @@ import tiny
 import torch
 
 from spa.config import ModelConfig
-from spa.models import LoadedModel, identify, load, load_tokenizer
-from spa.replay import attention_reference, reference
+from spa.models.models import LoadedModel, identify, load, load_tokenizer
+from spa.runs.replay import attention_reference, reference
 
 
 @pytest.fixture

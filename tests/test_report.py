@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 from synthetic import grid_with_plus, interval, points, write_run
 
-from spa import report
 from spa.errors import SpaError
-from spa.store import Results, find_results
+from spa.report import report
+from spa.results.store import Results, find_results
 
 ROOT = Path(__file__).resolve().parent.parent
 PAPER_TABLES = ("paper", "every_task", "tuned", "transfer", "test_triggered", "optimum", "published")
@@ -208,7 +208,8 @@ def test_the_command_says_in_one_line_what_is_wrong(
 
 
 def test_no_torch_on_the_way() -> None:
-    code = "import sys, spa.report, spa.status; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    loaded = "sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    code = f"import sys, spa.report.report, spa.cli.status; {loaded}"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
 

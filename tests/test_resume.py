@@ -12,7 +12,7 @@ import pytest
 
 from spa.config import CONF
 from spa.records import Generation
-from spa.store import Results, Run
+from spa.results.store import Results, Run
 
 DRIVER = Path(__file__).parent / "interrupted.py"
 # Phase and number of the event, counted anew in each process. The run comes further from one line to the next.

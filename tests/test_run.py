@@ -11,10 +11,10 @@ from typing import Any
 import pandas
 import pytest
 
-from spa import models
 from spa.config import CONF
-from spa.locking import held
-from spa.store import Results
+from spa.models import models
+from spa.results.locking import held
+from spa.results.store import Results
 
 Command = Callable[..., int]
 

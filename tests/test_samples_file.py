@@ -10,12 +10,12 @@ import pytest
 from evalplus.data import load_solutions, write_directory
 from programs import SOLUTIONS, canonical, only
 
-from spa.benchmarks import Benchmark
 from spa.errors import SpaError
 from spa.records import Score
-from spa.samples_file import Samples, flips, read_samples, render, score_samples, summarize
-from spa.scoring import scorer_id
-from spa.store import Run, solution_sha
+from spa.results.store import Run, solution_sha
+from spa.scoring.samples_file import Samples, flips, read_samples, render, score_samples, summarize
+from spa.scoring.scoring import scorer_id
+from spa.tasks.benchmarks import Benchmark
 
 ROOT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.usefixtures("scoring_cache")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from spa import sandbox
 from spa.errors import SpaError
-from spa.sandbox import enclosed, environment, python, resolve, self_test
+from spa.scoring import sandbox
+from spa.scoring.sandbox import enclosed, environment, python, resolve, self_test
 
 Bwrap = Callable[[str], None]
 

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from spa import aggregate, scale, status
-from spa.store import Results, find_results
+from spa.analysis import aggregate
+from spa.bench import scale
+from spa.cli import status
+from spa.results.store import Results, find_results
 
 
 def test_the_steps_do_their_work(tmp_path: Path) -> None:

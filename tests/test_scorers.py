@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from programs import SOLUTIONS
 
-from spa import scorers, stock
-from spa.benchmarks import Benchmark
+from spa.bench import scorers, stock
 from spa.errors import SpaError
-from spa.store import solution_sha
+from spa.results.store import solution_sha
+from spa.tasks.benchmarks import Benchmark
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -15,15 +15,16 @@ from pathlib import Path
 import pytest
 from programs import RIGHT, SOLUTIONS, canonical, one_busy_core, only, processes_with
 
-from spa import expected, judging, provenance, scoring
-from spa.benchmarks import Benchmark
 from spa.errors import SpaError
-from spa.expected import Files
-from spa.judging import LIMITS, Case, Court, judge, reason
 from spa.records import Generation, Problem, Score
-from spa.scoring import score, score_run, scorer_id
-from spa.store import Run, solution_sha
-from spa.workers import Service
+from spa.results import provenance
+from spa.results.store import Run, solution_sha
+from spa.scoring import expected, judging, scoring
+from spa.scoring.expected import Files
+from spa.scoring.judging import LIMITS, Case, Court, judge, reason
+from spa.scoring.scoring import score, score_run, scorer_id
+from spa.scoring.workers import Service
+from spa.tasks.benchmarks import Benchmark
 
 ROOT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.usefixtures("scoring_cache")
@@ -357,8 +358,8 @@ def test_the_scorer_id_stands_for_what_a_verdict_depends_on(
 KILLED = """
 import dataclasses, sys
 from pathlib import Path
-from spa.scoring import score_run
-from spa.store import Run
+from spa.scoring.scoring import score_run
+from spa.results.store import Run
 sys.path.insert(0, "tests")
 from conftest import benchmark_config
 from spa import benchmarks

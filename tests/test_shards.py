@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from synthetic import generation
 
 from spa.errors import SpaError
-from spa.shards import Shard, parse, union
+from spa.results.shards import Shard, parse, union
 
 
 def test_parse() -> None:

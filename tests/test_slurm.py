@@ -14,7 +14,7 @@ import pytest
 from one_node_slurm import ask, busy, jobs, until
 
 from spa.config import CONF
-from spa.store import Results
+from spa.results.store import Results
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(240)]
 

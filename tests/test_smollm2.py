@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from spa import cell, models, pipeline
 from spa.config import CONF, RunConfig, register, resolve
 from spa.decoding.engine import Engine
 from spa.decoding.lanes import Decoded, Request
 from spa.decoding.stopping import ClosedBlock, detokenizer
+from spa.models import models
 from spa.omega import Interval, OmegaSet, Values
 from spa.records import PromptPair
-from spa.replay import compare, replay
-from spa.store import Results
+from spa.results.store import Results
+from spa.runs import cell, pipeline
+from spa.runs.replay import compare, replay
 
 pytestmark = pytest.mark.slow
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from spa import models, standin
-from spa.application import cells
+from spa.cli.application import cells
 from spa.config import CONF
 from spa.errors import SpaError
-from spa.prompts import resolve_mask_token
+from spa.models import models, standin
+from spa.tasks.prompts import resolve_mask_token
 
 MODELS = [path.stem for path in sorted((CONF / "model").glob("*.yaml")) if path.stem != "hf"]
 

@@ -18,12 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic import generation, score
 
-from spa import store
 from spa.errors import SpaError
-from spa.files import write_atomically
 from spa.records import Generation, Measured, Record
-from spa.shards import Shard
-from spa.store import Results, Run, RunInUseError, find_results, solution_sha
+from spa.results import store
+from spa.results.files import write_atomically
+from spa.results.shards import Shard
+from spa.results.store import Results, Run, RunInUseError, find_results, solution_sha
 
 WEIRD = ["", "é中🙂", "\u2028\u2029\x85", "\0\x1f", "\ud800", "a\udfffb", '"\\\n\r\t', "\ufeff"]
 ANY_TEXT = st.text(st.characters())  # surrogates included
@@ -203,7 +203,7 @@ import resource, sys
 from pathlib import Path
 from synthetic import generation
 from spa.errors import SpaError
-from spa.store import Run
+from spa.results.store import Run
 run, limit = Run(Path(sys.argv[1])), int(sys.argv[2])
 try:
     with run.locked():
@@ -282,8 +282,8 @@ def test_errors_of_the_work_pass_through_the_lock(run: Run) -> None:
 HOLD = """
 import sys, time
 from pathlib import Path
-from spa.shards import parse
-from spa.store import Run
+from spa.results.shards import parse
+from spa.results.store import Run
 with Run(Path(sys.argv[1])).locked(parse(sys.argv[2]) if sys.argv[2:] else None):
     print("locked", flush=True)
     time.sleep(60)
@@ -465,7 +465,7 @@ def test_a_reader_meets_a_file_that_is_unpacked_meanwhile(packed: Run, monkeypat
         packed.samples_path.write_text("".join(line.to_json() + "\n" for line in before))
         raise FileNotFoundError(path)
 
-    monkeypatch.setattr("spa.files.gzip.open", late)
+    monkeypatch.setattr("spa.results.files.gzip.open", late)
     assert packed.samples() == before
 
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from spa import syscalls
+from spa.scoring.inside import syscalls
 
 TRIAL = """
 import ctypes, errno, os, resource, sys

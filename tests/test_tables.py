@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 from synthetic import grid_with_plus, interval, points, write_run
 
-from spa import aggregate, tables
-from spa.store import Results
+from spa.analysis import aggregate
+from spa.report import tables
+from spa.results.store import Results
 
 
 def summarise(folder: Path) -> pd.DataFrame:

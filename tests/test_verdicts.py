@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from synthetic import generation, write_run
 
-from spa import benchmarks, sandbox, verdicts
 from spa.config import BenchmarkConfig
 from spa.errors import SpaError
-from spa.store import Results
+from spa.results.store import Results
+from spa.scoring import sandbox, verdicts
+from spa.tasks import benchmarks
 
 RIGHT = 'def f(x):\n    """ Return x.\n    >>> f(1)\n    1\n    """\n    return x\n'
 NO_PYTHON = "# Return x.\ndef f(x):\n"

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 from synthetic import generation, write_run
 
-from spa import sandbox, visible, visible_worker
-from spa.benchmarks import Benchmark
 from spa.records import Problem
-from spa.store import Results, solution_sha
+from spa.results.store import Results, solution_sha
+from spa.scoring import sandbox, visible
+from spa.scoring.inside import visible_worker
+from spa.tasks.benchmarks import Benchmark
 
 
 def problem(prompt: str, family: str = "humaneval") -> Problem:

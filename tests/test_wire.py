@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spa.wire import Opaque, decode, encode
+from spa.scoring.inside.wire import Opaque, decode, encode
 
 ATOMS = st.one_of(
     st.none(),

@@ -9,10 +9,10 @@ import time
 import pytest
 from programs import processes_with
 
-from spa import workers
 from spa.errors import SpaError
-from spa.sandbox import enclosed, python
-from spa.workers import Ask, Job, Lost, Service, converse, exchange
+from spa.scoring import workers
+from spa.scoring.sandbox import enclosed, python
+from spa.scoring.workers import Ask, Job, Lost, Service, converse, exchange
 
 # Answers a message with itself in capitals. "die", "fail" and "hang" are done, not answered.
 ECHO = """
@@ -71,8 +71,8 @@ def test_an_abandoned_exchange_leaves_no_process(mode: str) -> None:
 def test_a_killed_owner_leaves_no_process() -> None:
     marker = f"marker{os.getpid()}owner"
     code = f"""
-from spa.sandbox import enclosed, python
-from spa.workers import Service, exchange
+from spa.scoring.sandbox import enclosed, python
+from spa.scoring.workers import Service, exchange
 service = Service(enclosed(python("-c", {ECHO!r}, {marker!r}), "bubblewrap"))
 for answer in exchange(service, [b"a", b"hang"], workers=2, patience=60):
     print(answer, flush=True)

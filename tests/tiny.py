@@ -1,12 +1,12 @@
-"""The tiny random models of `spa.standin`, at a vocabulary of their own, and what tests look at them with."""
+"""The tiny random models of `spa.models.standin`, at a vocabulary of their own, and what tests look at them with."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from spa import standin
-from spa.standin import CHAT_TEMPLATE, EOS, checkpoint, tokenizer
+from spa.models import standin
+from spa.models.standin import CHAT_TEMPLATE, EOS, checkpoint, tokenizer
 
 __all__ = ["ARCHITECTURES", "CHAT_TEMPLATE", "EOS", "VOCABULARY", "checkpoint", "detokenize", "model", "tokenizer"]
 

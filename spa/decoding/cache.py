@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import Cache
 from transformers.cache_utils import CacheLayerMixin
 
-from spa import memory
+from spa.decoding import memory
 
 SavedRow = list[tuple[Tensor, Tensor]]  # keys and values [H, width, D] of each layer
 

@@ -1,0 +1,311 @@
+"""Run folders -> one tidy table.
+
+`load` reads runs into cells, one at a time; `tasks` keeps a row for each verdict, `summary` makes one for each Pass@1.
+Only samples that are finished and scored count: an unscored line, or a part of an interval that was given up
+(finish_reason "budget"), enters no rate.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from spa.errors import SpaError
+from spa.records import Record, Score, Span
+from spa.results.store import Results, Run, solution_sha
+from spa.statistics import mcnemar_exact, wilson
+
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+Verdicts = NDArray[np.void]  # of the fields VERDICT; `run` and `task` are numbers
+
+SETTINGS = ["model", "benchmark", "anchor", "mask", "profile", "template", "dtype", "quantization"]
+IDENTITY = ["experiment", "key", *SETTINGS]
+SUMMARY = [
+    *IDENTITY,
+    *["omega_lo", "omega_hi", "n_tasks", "n_anchored", "n_passed", "pass_at_1", "ci_low", "ci_high"],
+    *["baseline_pass_at_1", "delta", "fixed", "broken", "p_value"],
+]
+# Omega 0 never reads the masked prompt: what is plain for one anchor and mask is plain for all.
+BASELINE = ["model", "benchmark", "profile", "template", "dtype", "quantization", "plain_identity"]
+
+VERDICT = [("run", "i4"), ("task", "i4"), ("omega_lo", "f8"), ("omega_hi", "f8"), ("anchored", "?"), ("passed", "?")]
+_STEP = ["omega_lo", "omega_hi", "n_tasks", "n_anchored", "n_passed", "n_paired", "n_plain", "fixed", "broken"]
+
+
+class Line(NamedTuple):
+    """A line of samples.jsonl with its verdict."""
+
+    task_id: str
+    omega_lo: float
+    omega_hi: float
+    anchored: bool
+    given_up: bool
+    base_status: str | None  # None where it is not scored; "suspect" where evalplus passes what a second look does not
+    plus_status: str | None
+
+    @property
+    def counts(self) -> bool:
+        """Whether it enters the rates."""
+        return self.base_status is not None and not self.given_up
+
+
+@dataclass(frozen=True)
+class _Sample(Record):
+    """What is read of a line of samples.jsonl."""
+
+    task_id: str
+    solution: str
+    omega_lo: float
+    omega_hi: float
+    finish_reason: str
+    anchor_spans: list[Span]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run folder in memory."""
+
+    run: Run
+    manifest: dict[str, Any]
+    lines: list[Line]
+
+    def field(self, name: str) -> Any:
+        """A field of the manifest that every run has; SpaError where this one lacks it."""
+        if name in self.manifest:
+            return self.manifest[name]
+        raise SpaError(f"{self.run.manifest_path} has no field '{name}'; run its cell again to restore the manifest")
+
+    @property
+    def experiment(self) -> str:
+        return self.manifest.get("experiment") or ""
+
+    @property
+    def quantization(self) -> str:
+        """The run's quantization and, where the model ships lossy weights, theirs."""
+        parts = [self.manifest.get("weights"), self.field("quantization")]
+        return "+".join(part for part in parts if part and part != "none") or "none"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is, over the tasks that its manifest selects."""
+
+    done: int  # samples of values; of an interval, tasks whose parts cover all of it
+    total: int
+    lines: int
+    scored: int
+    given_up: int
+    suspect: int
+
+
+def load(results: Iterable[Results]) -> Iterator[Cell]:
+    """One cell for each key, by key: of the folders' runs of that key, the one with most scored samples."""
+    runs = sorted((run for folder in results for run in folder.runs()), key=lambda run: run.key)
+    for _, same in groupby(runs, key=lambda run: run.key):
+        yield min(map(_load, same), key=_rank)
+
+
+def progress(cell: Cell) -> Progress:
+    """How much of a cell is there: samples of a grid, or tasks whose whole interval is covered."""
+    task_ids, omega, n_tasks = set(cell.field("task_ids")), cell.field("omega"), int(cell.field("n_tasks"))
+    lines = [line for line in cell.lines if line.task_id in task_ids]
+    if isinstance(omega, dict):
+        covered = dict.fromkeys(task_ids, 0.0)
+        for line in lines:
+            covered[line.task_id] += line.omega_hi - line.omega_lo
+        whole = (omega["hi"] - omega["lo"]) * (1 - 1e-9)
+        done, total = sum(width > whole for width in covered.values()), n_tasks
+    else:
+        done, total = len(lines), n_tasks * len(omega)
+    return Progress(
+        done=done,
+        total=total,
+        lines=len(lines),
+        scored=sum(line.counts for line in lines),
+        given_up=sum(line.given_up for line in lines),
+        suspect=sum(line.base_status == "suspect" for line in lines),
+    )
+
+
+def tasks(cells: Iterable[Cell]) -> pd.DataFrame:
+    """One row for each (run, task, omega range, benchmark) with its verdict `passed`. Names are categorical.
+
+    Scores with plus tests give rows for both benchmarks of a family: `humaneval` by the base tests alone, and
+    `humaneval_plus`, which needs base and plus. `plain` is the task's verdict at omega 0 in the run `plain_key`: this
+    run, else the one of the same settings that has most tasks there; both are missing where it lacks the task.
+    """
+    names: list[tuple[str, ...]] = []  # of each run and benchmark
+    task_ids: dict[str, int] = {}
+
+    def verdicts() -> Iterator[tuple[int, int, float, float, bool, bool]]:
+        for cell in cells:
+            base = [(line, line.base_status == "pass") for line in cell.lines if line.counts]
+            plus = [(line, passed and line.plus_status == "pass") for line, passed in base if line.plus_status]
+            name = cell.field("benchmark").removesuffix("_plus")
+            for benchmark, judged in ((name, base), (f"{name}_plus", plus)):
+                for line, passed in judged:
+                    task = task_ids.setdefault(line.task_id, len(task_ids))
+                    yield len(names), task, line.omega_lo, line.omega_hi, line.anchored, passed
+                names.append(_names(cell, benchmark))
+
+    rows = pd.DataFrame(np.fromiter(verdicts(), dtype=VERDICT))
+    runs = pd.DataFrame(names, columns=[*IDENTITY, "plain_identity"], dtype=str).astype("category")
+    rows = _compared(rows, runs)
+    table = runs.iloc[rows["run"]].reset_index(drop=True)
+    table["task_id"] = pd.Categorical.from_codes(rows["task"].to_numpy(), pd.Index(task_ids, dtype=str))
+    table["plain_key"] = runs["key"].iloc[rows["plain_run"]].array
+    table.loc[rows["plain"].isna(), "plain_key"] = None
+    return table.join(rows.drop(columns=["run", "task", "plain_run"]))
+
+
+def summary(tasks: pd.DataFrame) -> pd.DataFrame:
+    """The tidy table: Pass@1 of each run, benchmark and omega, against plain decoding (omega 0) where that was run.
+
+    Pass@1 and its Wilson interval are over the tasks that have a verdict at that omega. `baseline_pass_at_1`, `delta`,
+    `fixed`, `broken` and `p_value` are over those of them that have a verdict at omega 0 too, and empty where none has.
+    The parts of an interval are the coarsest on which both sets, of tasks counted and of tasks passed, are constant.
+    """
+    if tasks.empty:
+        return pd.DataFrame(columns=SUMMARY)
+    number = tasks.groupby(["key", "benchmark"]).ngroup()
+    identity = tasks.groupby(number)[IDENTITY].first().astype(str)
+    steps = [_steps(run) for run in _split(tasks, number)]
+    table = identity.loc[np.repeat(identity.index, [len(rows) for rows in steps])].reset_index(drop=True)
+    table = table.join(_rates(pd.DataFrame(np.concatenate(steps), columns=_STEP)))
+    table["run_lo"] = table.groupby("key")["omega_lo"].transform("min")  # runs of one omega each stand in its order
+    order = [*SETTINGS, "experiment", "run_lo", "key", "omega_lo", "omega_hi"]
+    return table.sort_values(order, ignore_index=True)[SUMMARY]
+
+
+def outcomes(run: pd.DataFrame | Verdicts) -> tuple[Floats, Floats, Bools, Bools, NDArray[np.intp]]:
+    """Where tasks are counted and where they pass: P omegas or parts of an interval, T tasks.
+
+    Gives the ends of the parts, (P,) each, the two sets, (T, P) each, and the row of `run` where a task is first, (T,).
+    """
+    lo, hi = np.asarray(run["omega_lo"]), np.asarray(run["omega_hi"])
+    is_interval = bool((lo < hi).any())
+    edges = np.unique(np.concatenate([lo, hi]))
+    starts, ends = (edges[:-1], edges[1:]) if is_interval else (edges, edges)
+    first = np.searchsorted(starts, lo)
+    stop = np.searchsorted(edges, hi) if is_interval else first + 1
+    _, of_task, task = np.unique(np.asarray(run["task_id"]), return_index=True, return_inverse=True)
+
+    def covered(which: Bools) -> Bools:
+        """Each line opens at its first part and closes after its last: a running sum tells where a task has one."""
+        change = np.zeros((len(of_task), len(starts) + 1), dtype=np.int16)
+        np.add.at(change, (task[which], first[which]), 1)
+        np.add.at(change, (task[which], stop[which]), -1)
+        return np.asarray(change.cumsum(axis=1)[:, :-1] > 0)
+
+    counted, passed = covered(np.ones(len(run), dtype=bool)), covered(np.asarray(run["passed"]))
+    if is_interval:
+        changes = ((counted[:, 1:] != counted[:, :-1]) | (passed[:, 1:] != passed[:, :-1])).any(axis=0)
+        begins = np.flatnonzero(np.concatenate([[True], changes]))
+        starts, ends = starts[begins], ends[np.append(begins[1:], len(ends)) - 1]
+        counted, passed = counted[:, begins], passed[:, begins]
+    kept = counted.any(axis=0)  # no task was finished in a gap
+    return starts[kept], ends[kept], counted[:, kept], passed[:, kept], of_task
+
+
+def verdicts(run: Run, manifest: dict[str, Any]) -> dict[tuple[str, str], Score]:
+    """The verdict that counts for each (task_id, solution_sha): by the manifest's scorer, else by the latest one."""
+    scores = run.scores()
+    scorer_id = (manifest.get("scoring") or {}).get("scorer_id") or (scores[-1].scorer_id if scores else None)
+    return {(score.task_id, score.solution_sha): score for score in scores if score.scorer_id == scorer_id}
+
+
+def _load(run: Run) -> Cell:
+    manifest = run.manifest()
+    found = verdicts(run, manifest)
+
+    def line(sample: _Sample) -> Line:
+        score = found.get((sample.task_id, solution_sha(sample.solution)))
+        return Line(
+            *(sample.task_id, sample.omega_lo, sample.omega_hi),
+            anchored=bool(sample.anchor_spans),
+            given_up=sample.finish_reason == "budget",
+            base_status=("suspect" if score.suspect else score.base_status) if score else None,
+            plus_status=score.plus_status if score else None,
+        )
+
+    return Cell(run, manifest, [line(sample) for sample in run.iter_samples(_Sample)])
+
+
+def _rank(cell: Cell) -> tuple[int, int, str, str]:
+    scored = sum(line.counts for line in cell.lines)
+    return -scored, -len(cell.lines), cell.experiment, str(cell.run.folder)
+
+
+def _names(cell: Cell, benchmark: str) -> tuple[str, ...]:
+    """IDENTITY and plain_identity; equal strings of many cells are one in memory."""
+    settings = {name: cell.field(name) or "" for name in SETTINGS}
+    settings |= {"benchmark": benchmark, "quantization": cell.quantization}
+    return tuple(map(sys.intern, [cell.experiment, cell.run.key, *settings.values(), _plain_identity(cell.manifest)]))
+
+
+def _plain_identity(manifest: dict[str, Any]) -> str:
+    """What decides texts and verdicts at omega 0, beside the table's columns: token limits, prompts, tests."""
+    identity = manifest.get("identity") or {}
+    plain = {name: value for name, value in identity.items() if name not in ("anchor", "mask", "omega")}
+    return json.dumps([plain, (manifest.get("data") or {}).get("md5")], sort_keys=True)
+
+
+def _compared(rows: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """`rows` of VERDICT with `plain_run`, the number of the run to compare with, and `plain`, the verdict there."""
+    lo, hi = rows["omega_lo"], rows["omega_hi"]
+    is_last = hi == rows.groupby("run")["omega_hi"].transform("max")
+    at_zero = rows[(lo == 0) | ((lo < 0) & ((hi > 0) | ((hi == 0) & is_last)))].sort_values("omega_lo", kind="stable")
+    plain = at_zero.drop_duplicates(["run", "task"], keep="last")
+    n_plain = plain["run"].value_counts().reindex(runs.index, fill_value=0)
+    fullest = n_plain.groupby([runs[name] for name in BASELINE]).transform("idxmax")
+    compared = rows.assign(plain_run=n_plain.index.to_series().where(n_plain > 0, fullest).loc[rows["run"]].to_numpy())
+    plain = plain[["run", "task", "passed"]].set_axis(["plain_run", "task", "plain"], axis=1)
+    return compared.merge(plain.astype({"plain": "boolean"}), how="left", on=["plain_run", "task"])
+
+
+def _split(tasks: pd.DataFrame, number: pd.Series) -> list[Verdicts]:
+    """The verdicts of each run and benchmark, by its number, with `paired` and `plain`."""
+    columns = {
+        "task_id": pd.factorize(tasks["task_id"])[0],
+        "paired": tasks["plain"].notna(),
+        "plain": tasks["plain"].fillna(False),
+        **{name: tasks[name] for name in ("omega_lo", "omega_hi", "anchored", "passed")},
+    }
+    order = np.argsort(number, kind="stable")
+    verdicts = pd.DataFrame(columns).iloc[order].to_records(index=False)
+    return np.split(np.asarray(verdicts), np.flatnonzero(np.diff(number.iloc[order])) + 1)
+
+
+def _steps(run: Verdicts) -> Floats:
+    """The counts of one run and benchmark: the columns _STEP at each omega or part of an interval."""
+    lo, hi, counted, passed, of_task = outcomes(run)
+    anchored, paired, plain = (run[name][of_task][:, None] for name in ("anchored", "paired", "plain"))  # (T, 1)
+    sets = [counted, counted & anchored, passed, counted & paired, counted & plain]
+    sets += [passed & paired & ~plain, counted & plain & ~passed]
+    return np.stack([lo, hi, *(members.sum(axis=0) for members in sets)], axis=1)
+
+
+def _rates(steps: pd.DataFrame) -> pd.DataFrame:
+    """Counts -> rates, intervals and comparisons."""
+    counts = steps.astype(dict.fromkeys(_STEP[2:], "int64"))
+    n_tasks, n_passed, fixed, broken = (counts[name] for name in ["n_tasks", "n_passed", "fixed", "broken"])
+    counts["pass_at_1"] = n_passed / n_tasks
+    counts["ci_low"], counts["ci_high"] = wilson(n_passed, n_tasks)
+    pairs = counts["n_paired"].clip(lower=1)
+    against_plain = pd.DataFrame(
+        {
+            "baseline_pass_at_1": counts["n_plain"] / pairs,
+            "delta": (fixed - broken) / pairs,
+            "fixed": fixed.astype("Int64"),
+            "broken": broken.astype("Int64"),
+            "p_value": mcnemar_exact(fixed, broken),
+        }
+    ).where(counts["n_paired"] > 0, axis=0)
+    return counts.drop(columns=["fixed", "broken"]).join(against_plain)

@@ -1,0 +1,143 @@
+"""README.md and docs/ from templates, which take their numbers from results/.
+
+Every file of docs/templates/ is Markdown with jinja2's tags; README.md goes to the root, the others to docs/. Each sees
+
+- `bench`: the measurements of scripts/bench.py
+- `scorers()`: a table of what scripts/compare_scorers.py found
+- `ratio(name)`: a ratio of `bench`
+- `table(name)`: a table of results/reference without its heading and notes; `runs()`: one of what each run took
+- `pass_at_1(column=value, ...)`, `published(column=value, ...)`: the one row's of results/reference/summary.csv or of
+  results/published/pass_at_1.csv, in per cent
+- `share`, `splits`, `sampled`: of the tuned reading
+
+and whatever is not there is an error.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from spa.analysis import published
+from spa.analysis.curves import SAMPLED
+from spa.analysis.readings import SHARE, SPLITS
+from spa.config import CONF
+from spa.errors import SpaError
+from spa.report.tables import benchmark_name, omega_set_text, percent, pipe_table
+from spa.results.store import Results, Run
+
+ROOT = CONF.parent
+TEMPLATES = ROOT / "docs" / "templates"
+REFERENCE = Results(ROOT / "results" / "reference")
+BENCH = ROOT / "results" / "bench"
+
+
+def render() -> dict[Path, str]:
+    """The documents as they ought to be, by path."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True
+    )
+    environment.globals |= _facts()
+    names = sorted(path.name for path in TEMPLATES.glob("*.md"))
+    return {_place(name): environment.get_template(name).render() for name in names}
+
+
+def stale() -> list[Path]:
+    """The documents that differ from what their templates and the results give."""
+    return [path for path, text in render().items() if not path.exists() or path.read_text() != text]
+
+
+def _place(name: str) -> Path:
+    return ROOT / name if name == "README.md" else ROOT / "docs" / name
+
+
+def _facts() -> dict[str, Any]:
+    bench = _measured("cpu-smollm2-float32")
+    return {
+        "bench": bench,
+        "ratio": lambda name: f"{bench['ratios'][name]:.2f}",
+        "scorers": _scorers,
+        "table": _table,
+        "runs": _runs,
+        "pass_at_1": pass_at_1,
+        "published": _published,
+        "share": f"{SHARE:.0%}",
+        "splits": f"{SPLITS:,}",
+        "sampled": SAMPLED,
+    }
+
+
+def _measured(name: str) -> Any:
+    return json.loads(_there(BENCH / f"{name}.json").read_text())
+
+
+def _table(name: str) -> str:
+    text = _there(REFERENCE.tables_folder / f"{name}.md").read_text()
+    return "\n".join(line for line in text.splitlines() if line.startswith("|"))
+
+
+def _runs() -> str:
+    rows = sorted(_run_row(run) for run in REFERENCE.runs())
+    headings = ["Model", "Benchmark", "Template", "Anchor (mask)", "Omega", "Texts a task", "Minutes", "Commit"]
+    return pipe_table(rows, headings, ["left"] * 5 + ["right"] * 2 + ["left"])
+
+
+def _run_row(run: Run) -> list[str]:
+    manifest = run.manifest()
+    return [
+        manifest["model"],
+        benchmark_name(manifest["benchmark"]),
+        manifest["template"],
+        f"{manifest['anchor']} ({manifest['mask']})",
+        omega_set_text(manifest["omega"]),
+        f"{run.count_samples() / manifest['n_tasks']:.1f}",
+        f"{manifest['generation_seconds'] / 60:.0f}",
+        manifest["git"]["commit"][:7],
+    ]
+
+
+def _scorers() -> str:
+    rows = [_scorer_row(_measured(path.stem)) for path in sorted(BENCH.glob("scorers-*.json"))]
+    headings = ["Samples", "Benchmark", "Solutions", "Rounds", "evalplus passes", "Ours", "Time (s)"]
+    headings += ["of which extra", "Time / evalplus", "/ its two workers"]
+    return pipe_table(rows, headings, ["left"] * 2 + ["right"] * 8)
+
+
+def _scorer_row(compared: dict[str, Any]) -> list[str]:
+    seconds = compared["median_seconds"]
+    passed = {scorer: f"{rounds[0]['base']}, {rounds[0]['plus']}" for scorer, rounds in compared["passed"].items()}
+    return [
+        compared["samples"].removesuffix(".jsonl"),
+        benchmark_name(compared["benchmark"]),
+        str(compared["n_samples"]),
+        str(compared["rounds"]),
+        passed["evalplus"],
+        passed["ours"],
+        f"{seconds['ours']:.1f}",
+        f"{sum(compared['extra_seconds'].values()):.1f}",
+        *(f"{seconds['ours'] / seconds[side]:.2f}" for side in ("evalplus", "evalplus --parallel 2")),
+    ]
+
+
+def pass_at_1(**values: Any) -> str:
+    """The Pass@1 of the one row of results/reference/summary.csv with these values, in per cent."""
+    return percent(_one(pd.read_csv(_there(REFERENCE.summary_path)), values)["pass_at_1"])
+
+
+def _published(**values: Any) -> str:
+    return percent(_one(published.read(), values)["published"])
+
+
+def _one(table: pd.DataFrame, values: dict[str, Any]) -> Any:
+    rows = table[(table[list(values)] == pd.Series(values)).all(axis=1)]
+    if len(rows) != 1:
+        raise SpaError(f"there are {len(rows)} rows of {values}; name one")
+    return rows.iloc[0]
+
+
+def _there(path: Path) -> Path:
+    if not path.exists():
+        raise SpaError(f"{path} is not there, and the documents quote it; make it, or drop it from {TEMPLATES}")
+    return path

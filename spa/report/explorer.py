@@ -1,0 +1,259 @@
+"""Runs -> what the report's explorer shows: every program and verdict over omega, packed for the browser.
+
+A series is what one slider runs through: one run over an interval, or all runs of single omegas with equal settings.
+A packed value is the base64 text of zlib-compressed JSON, which a browser's DecompressionStream("deflate") reads.
+Each series is packed by itself, so that the page decodes only what is looked at.
+"""
+
+import base64
+import json
+import re
+import zlib
+from array import array
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from spa.analysis.aggregate import BASELINE, SETTINGS, Cell, verdicts
+from spa.records import Record, Span
+from spa.report.tables import omega_set_text
+from spa.results.store import solution_sha
+
+OMEGA_DIGITS = 7  # a breakpoint is known to about 1e-5
+RATE_DIGITS = 5
+STEP = ["n_tasks", "n_passed", "ci_low", "ci_high", "baseline_pass_at_1", "delta", "fixed", "broken", "p_value"]
+
+
+@dataclass(frozen=True)
+class Series:
+    """What one slider runs through."""
+
+    model: str
+    benchmarks: list[str]
+    anchor: str
+    settings: str  # what tells it apart from others of the same model, benchmark and anchor
+    runs: list[str]
+    several: bool  # steps
+    data: str  # packed `_contents`
+
+
+@dataclass(frozen=True)
+class Explorer:
+    series: list[Series]
+    prompts: str  # packed: the distinct prompts of all series, in a list
+
+
+class Outcome(NamedTuple):
+    """What became of a program; a status is None where there is none."""
+
+    base_status: str | None
+    plus_status: str | None
+    reason: str
+    finish_reason: str
+
+    def status(self, benchmark: str) -> str | None:
+        """What counts on a benchmark: on a plus one the plus tests decide where the base tests pass."""
+        if self.finish_reason == "budget" or (benchmark.endswith("_plus") and self.plus_status is None):
+            return None
+        return self.plus_status if benchmark.endswith("_plus") and self.base_status == "pass" else self.base_status
+
+
+@dataclass(frozen=True)
+class Sample(Record):
+    """What is read of a line of samples.jsonl."""
+
+    task_id: str
+    solution: str
+    omega_lo: float
+    omega_hi: float
+    prompt_text: str
+    completion_ids: list[int]
+    finish_reason: str
+    anchor_spans: list[Span]
+
+
+class Line(NamedTuple):
+    omega_lo: float
+    omega_hi: float
+    solution: str
+    outcome: Outcome
+    completion_ids: "array[int]"
+
+
+@dataclass
+class Task:
+    prompt_text: str
+    anchor_spans: list[Span]
+    lines: list[Line] = field(default_factory=list)
+
+
+def explorer(cells: Iterable[Cell], tasks: pd.DataFrame, summary: pd.DataFrame) -> Explorer:
+    """The series of cells with distinct keys, in the order of `aggregate.summary`, whose rows are the slider's steps.
+
+    A run without a verdict is left out. Where runs of a series hold the same omega, that with most verdicts is shown.
+    """
+    by_key = {cell.run.key: cell for cell in cells}
+    plain_keys = _plain_keys(by_key, tasks)
+    prompts: dict[str, int] = {}
+    series = []
+    for keys in _sliders(by_key, tasks, summary):
+        steps = summary[summary["key"].isin(keys)].sort_values("n_tasks", ascending=False, kind="stable")
+        steps = steps.drop_duplicates(["benchmark", "omega_lo"]).sort_values(["benchmark", "omega_lo"])
+        shown = {str(key): set(omegas) for key, omegas in steps.groupby("key")["omega_lo"]}
+        lines: dict[str, Task] = {}
+        for key in shown:
+            _read(by_key[key], lines, shown[key])
+        plain = {task_id: _at_zero(task) for task_id, task in lines.items()}
+        if not any(plain.values()) and keys[0] in plain_keys:
+            other: dict[str, Task] = {}
+            _read(by_key[plain_keys[keys[0]]], other, {0.0})
+            plain = {task_id: _at_zero(task) for task_id, task in other.items()}
+        series.append(
+            Series(
+                model=by_key[keys[0]].field("model"),
+                benchmarks=list(steps["benchmark"].unique()),
+                anchor=by_key[keys[0]].field("anchor"),
+                settings=_settings_text([by_key[key] for key in keys]),
+                runs=keys,
+                several=bool(steps["benchmark"].duplicated().any()),
+                data=packed(_contents(lines, plain, steps, prompts)),
+            )
+        )
+    return Explorer(series, packed(list(prompts)))
+
+
+def packed(content: Any) -> str:
+    """JSON, compressed, as text: equal contents give equal text."""
+    return base64.b64encode(zlib.compress(json.dumps(content, separators=(",", ":")).encode(), level=9)).decode()
+
+
+def _sliders(by_key: dict[str, Cell], tasks: pd.DataFrame, summary: pd.DataFrame) -> list[list[str]]:
+    """The keys of each series, in the summary's order."""
+    identity = tasks.drop_duplicates("key").set_index("key").astype(str)
+    series: dict[tuple[str, ...], list[str]] = {}
+    for key in summary["key"].unique():
+        alone = key if _is_interval(by_key[key]) else ""
+        same = (*identity.loc[key, ["experiment", *SETTINGS, "plain_identity"]], alone)
+        series.setdefault(same, []).append(key)
+    return list(series.values())
+
+
+def _plain_keys(by_key: dict[str, Cell], tasks: pd.DataFrame) -> dict[str, str]:
+    """For each run the one with omega 0 and most tasks among those that are equal at omega 0."""
+    runs = tasks.drop_duplicates("key").astype(dict.fromkeys(BASELINE, str))
+    runs = runs.assign(n=runs["key"].map(tasks.groupby("key", observed=True)["task_id"].nunique()).astype(int))
+    found: dict[str, str] = {}
+    for _, equal in runs.sort_values(["n", "key"], ascending=[False, True]).groupby(BASELINE, sort=False):
+        plain = [key for key in equal["key"] if _holds_zero(by_key[key])]
+        found |= dict.fromkeys(equal["key"], plain[0]) if plain else {}
+    return found
+
+
+def _is_interval(cell: Cell) -> bool:
+    return isinstance(cell.field("omega"), dict)
+
+
+def _holds_zero(cell: Cell) -> bool:
+    omega = cell.field("omega")
+    return bool(omega["lo"] <= 0 <= omega["hi"]) if isinstance(omega, dict) else 0 in omega
+
+
+def _at_zero(task: Task) -> Line | None:
+    """The line that holds omega 0: of two that meet there, the right one."""
+    return max(
+        (line for line in task.lines if line.omega_lo <= 0 <= line.omega_hi), default=None, key=lambda line: line[0]
+    )
+
+
+def _read(cell: Cell, into: dict[str, Task], omegas: set[float]) -> None:
+    """Add the lines of a run to its tasks; of a run of single omegas, those of `omegas`."""
+    scores = verdicts(cell.run, cell.manifest)
+    for sample in cell.run.iter_samples(Sample):
+        if sample.omega_lo == sample.omega_hi and sample.omega_lo not in omegas:
+            continue
+        score = scores.get((sample.task_id, solution_sha(sample.solution)))
+        outcome = Outcome(None, None, "", sample.finish_reason)
+        if score:
+            base = "suspect" if score.suspect else score.base_status
+            outcome = Outcome(base, score.plus_status, score.reason, sample.finish_reason)
+        task = into.setdefault(sample.task_id, Task(sample.prompt_text, sample.anchor_spans))
+        ids = array("i", sample.completion_ids)
+        task.lines.append(Line(sample.omega_lo, sample.omega_hi, sample.solution, outcome, ids))
+
+
+def _settings_text(cells: list[Cell]) -> str:
+    first = cells[0]
+    omegas = [cell.field("omega") for cell in cells]
+    together = omegas[0] if len(cells) == 1 else sorted({omega for values in omegas for omega in values})
+    parts = [first.experiment, f"ω {omega_set_text(together)}", first.field("mask"), first.field("profile")]
+    parts += [first.field("template"), first.field("dtype"), first.quantization, ", ".join(c.run.key for c in cells)]
+    return ", ".join(part for part in parts if part and part != "none")
+
+
+def _contents(
+    tasks: dict[str, Task], plain: dict[str, Line | None], steps: pd.DataFrame, prompts: dict[str, int]
+) -> dict[str, Any]:
+    """A series as the page reads it. Texts, outcomes and prompts are kept once, and named by their place.
+
+    steps: for each benchmark the columns of its summary rows. tasks: for each its lines in columns; `hi` is null where
+    the next line begins, `token` the place of the first token that differs from the plain text's, null where none does;
+    `plain` is the text and the outcome at omega 0.
+    """
+    texts: dict[str, int] = {}
+    outcomes: dict[Outcome, int] = {}
+
+    def number(line: Line) -> tuple[int, int]:
+        return texts.setdefault(line.solution, len(texts)), outcomes.setdefault(line.outcome, len(outcomes))
+
+    entries = []
+    for task_id in sorted(tasks, key=_natural):
+        task, at_zero = tasks[task_id], plain.get(task_id)
+        lines = sorted(task.lines, key=lambda line: line.omega_lo)
+        starts = [line.omega_lo for line in lines]
+        entries.append(
+            {
+                "id": task_id,
+                "prompt": prompts.setdefault(task.prompt_text, len(prompts)),
+                "spans": task.anchor_spans,
+                "plain": number(at_zero) if at_zero else None,
+                "lo": _rounded(starts, OMEGA_DIGITS),
+                "hi": [
+                    None if line.omega_hi == following else round(line.omega_hi, OMEGA_DIGITS)
+                    for line, following in zip_longest(lines, starts[1:])
+                ],
+                "text": [number(line)[0] for line in lines],
+                "outcome": [number(line)[1] for line in lines],
+                "token": [_first_difference(line, at_zero) if at_zero else None for line in lines],
+            }
+        )
+    benchmarks = {str(name): rows for name, rows in steps.groupby("benchmark", sort=False)}
+    return {
+        "steps": [
+            {name: _rounded(rows[name], OMEGA_DIGITS) for name in ("omega_lo", "omega_hi")}
+            | {name: _rounded(rows[name], RATE_DIGITS) for name in STEP}
+            for rows in benchmarks.values()
+        ],
+        "outcomes": [
+            {"statuses": [outcome.status(name) for name in benchmarks], **outcome._asdict()} for outcome in outcomes
+        ],
+        "texts": list(texts),
+        "tasks": entries,
+    }
+
+
+def _rounded(values: Iterable[float], digits: int) -> list[float | None]:
+    return [None if pd.isna(value) else round(float(value), digits) for value in values]
+
+
+def _first_difference(line: Line, plain: Line) -> int | None:
+    """The place of the first token at which two texts part; the shorter one's end counts as a token."""
+    pairs: Iterator[tuple[int | None, int | None]] = zip_longest(line.completion_ids, plain.completion_ids)
+    return next((place for place, (ours, theirs) in enumerate(pairs) if ours != theirs), None)
+
+
+def _natural(task_id: str) -> list[tuple[int, str]]:
+    """Task 2 comes before task 10."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", task_id)]

@@ -1,0 +1,1 @@
+"""Figures: numbers in, a drawing and the rows that it shows out."""

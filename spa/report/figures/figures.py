@@ -1,0 +1,256 @@
+"""Tidy data -> figures. A function takes numbers and returns a figure; `save` writes it.
+
+Colours are Okabe and Ito's, which colour-blind readers can tell apart; line styles and markers tell the same in grey.
+"""
+
+import io
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from spa.analysis.aggregate import SETTINGS
+from spa.analysis.claims import ANCHOR, DEFAULTS
+from spa.report.tables import benchmark_name
+from spa.results.files import write_atomically
+
+COLUMN_WIDTH = 3.4  # inches: one column of a two-column page
+IN_A_COLUMN = 2  # panels; more stand in two columns
+PANEL_HEIGHT = 1.7
+LEGEND_ROW = 0.14
+
+USUAL = {"anchor": ANCHOR, "mask": DEFAULTS["mask"]}
+PANEL = ["model", "benchmark"]
+SERIES = [*(name for name in SETTINGS if name not in PANEL), "experiment"]
+_DRAWN = ["n_tasks", "pass_at_1", "ci_low", "ci_high", "baseline_pass_at_1"]
+# Lists of coprime lengths: only the 43rd series looks like the first.
+COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
+MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
+_LINES: list[str | tuple[int, tuple[float, ...]]] = [
+    "-",
+    (0, (5, 1.5)),
+    (0, (4, 1.2, 1, 1.2)),
+    (0, (1.5, 1)),
+    (0, (8, 2)),
+    (0, (4, 1.2, 1, 1.2, 1, 1.2)),
+]
+STYLE: dict[Any, Any] = {
+    "font.size": 7.5,
+    "axes.titlesize": 8,
+    "legend.fontsize": 6.5,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "pdf.fonttype": 42,  # TrueType outlines, which publishers ask for
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """A figure, and the rows that it draws."""
+
+    name: str  # of its files, without suffix
+    caption: str
+    figure: Figure
+    rows: pd.DataFrame
+
+
+def omega_curves(summary: pd.DataFrame) -> list[Drawing]:
+    """Pass@1 over omega of each model: with the usual anchor and mask, then by anchor, and by mask."""
+    rows = curve_rows(summary)
+    slugs = rows["model"].str.lower().str.replace(r"[^a-z0-9]+", "_", regex=True)
+    return [
+        Drawing(f"omega_curve_{slug}{suffix}", _caption(part, by), omega_curve(part), part)
+        for slug, model in rows.groupby(slugs)
+        for suffix, by, part in _views(model)
+    ]
+
+
+def curve_rows(summary: pd.DataFrame) -> pd.DataFrame:
+    """The rows that the omega curves draw: each series with an omega beside 0, one run for each omega.
+
+    Where two runs of a series hold the same omega, the one with more tasks is drawn. Of experiments that differ in
+    nothing but their tasks, those with the most are.
+    """
+    series = [*PANEL, *SERIES]
+    beside_zero = (summary["omega_lo"] != 0) | (summary["omega_hi"] != 0)
+    rows = summary[beside_zero.groupby([summary[name] for name in series]).transform("any").astype(bool)]
+    most, of_all = (rows.groupby(group)["n_tasks"].transform("max") for group in (series, SETTINGS))
+    rows = rows[most == of_all]
+    rows = rows.sort_values([*series, "omega_lo", "omega_hi", "n_tasks", "key"], ascending=[True] * 11 + [False, True])
+    rows = rows.drop_duplicates([*series, "omega_lo", "omega_hi"])
+    return rows[[*series, "key", "omega_lo", "omega_hi", *_DRAWN]].reset_index(drop=True)
+
+
+def omega_curve(rows: pd.DataFrame) -> Figure:
+    """Pass@1 (%) over omega: a panel for each model and benchmark, a line for each series.
+
+    `rows` as `curve_rows` gives them, not empty. Single omegas are points joined by a line, an interval is a step
+    function; up to two lines have 95% Wilson bands.
+    """
+    with mpl.rc_context(STYLE):
+        number = rows.groupby(SERIES).ngroup()  # the same look for the same series in every panel
+        has_bands = _has_bands(rows)
+        rows = rows.assign(label=_labels(rows), number=number)
+        panels = list(rows.groupby(PANEL))
+        n_columns = 1 if len(panels) <= IN_A_COLUMN else 2
+        n_rows = math.ceil(len(panels) / n_columns)
+        height = PANEL_HEIGHT * n_rows + LEGEND_ROW * (3 + number.nunique())
+        figure = Figure(figsize=(COLUMN_WIDTH * n_columns, height), layout="constrained")
+        grid = figure.subplots(n_rows, n_columns, squeeze=False, sharex=True).ravel()
+        axes, spare = grid[: len(panels)], grid[len(panels) :]
+        for axis in spare:
+            axis.remove()
+        for axis, ((model, benchmark), panel) in zip(axes, panels, strict=True):
+            _draw_panel(axis, panel, has_bands)
+            axis.set_title(f"{model}, {benchmark_name(str(benchmark))}")
+        axes[-1].locator_params(axis="x", nbins=6)
+        for lowest in axes[-n_columns:]:
+            lowest.set_xlabel(r"Anchoring weight $\omega$")
+            lowest.tick_params(labelbottom=True)
+        figure.align_ylabels()
+        entries: dict[str, Artist] = {
+            text: line for axis in axes for line, text in zip(*axis.get_legend_handles_labels(), strict=True)
+        }
+        if has_bands:
+            entries["95% Wilson interval"] = Patch(color="0.87")
+        figure.legend(list(entries.values()), list(entries), loc="outside lower center", frameon=False, handlelength=3)
+    return figure
+
+
+def _views(rows: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Suffix, description and rows of the figures of one model; each row is in one of them."""
+    anchor, mask = (_is_usual(rows, column) for column in ("anchor", "mask"))
+    views = [("", "", anchor & mask), ("_anchors", ", by anchor", mask), ("_masks", ", by mask", anchor)]
+    views.append(("_all", ", all series", anchor | True))
+    drawn = anchor & False
+    for suffix, by, chosen in views:
+        if (chosen & ~drawn).any():
+            part = rows[chosen]
+            compared = part.groupby(SERIES).ngroup().groupby([part[name] for name in PANEL]).transform("nunique") > 1
+            yield suffix, by, part[compared | (not suffix)].reset_index(drop=True)
+        drawn |= chosen
+
+
+def _is_usual(rows: pd.DataFrame, column: str) -> pd.Series:
+    """All rows of a benchmark that was not run with the usual anchor or mask."""
+    usual = rows[column] == USUAL[column]
+    return usual | ~usual.groupby([rows[name] for name in PANEL]).transform("any")
+
+
+def _caption(rows: pd.DataFrame, by: str) -> str:
+    bands = " Bands: 95% Wilson intervals." if _has_bands(rows) else ""
+    return f"Pass@1 of {rows['model'].iloc[0]} over omega{by}.{bands}"
+
+
+def _has_bands(rows: pd.DataFrame) -> bool:
+    """The bands of more than two lines would hide each other."""
+    return max(panel.groupby(SERIES).ngroups for _, panel in rows.groupby(PANEL)) <= 2
+
+
+def _labels(rows: pd.DataFrame) -> pd.Series:
+    """What the series differ in; the experiment only where nothing else tells them apart."""
+    several = [column for column in SERIES if rows[column].nunique() > 1]
+    further = [column for column in several if column in SETTINGS]
+    if further and rows.groupby(further).ngroups == rows.groupby(SERIES).ngroups:
+        several = further
+    names = rows[several or ["anchor"]].replace("", "no experiment")
+    return names.agg(", ".join, axis=1)
+
+
+def png(figure: Figure) -> bytes:
+    """The figure at 200 dpi, without the drawing program's name."""
+    return _bytes(figure, "png", {"Software": None})
+
+
+def pdf(figure: Figure) -> bytes:
+    """The figure with its fonts embedded, without a creation date."""
+    return _bytes(figure, "pdf", {"CreationDate": None})
+
+
+def save(figure: Figure, drawn: pd.DataFrame, folder: Path, name: str) -> list[Path]:
+    """Write `name`.png, .pdf and, with what the figure draws, .csv; the same figure gives the same bytes."""
+    contents: dict[str, str | bytes] = {
+        "png": png(figure),
+        "pdf": pdf(figure),
+        "csv": drawn.to_csv(index=False, lineterminator="\n"),
+    }
+    paths = []
+    for suffix, content in contents.items():
+        paths.append(folder / f"{name}.{suffix}")
+        write_atomically(paths[-1], content)
+    return paths
+
+
+def _draw_panel(axis: Axes, panel: pd.DataFrame, has_bands: bool) -> None:
+    for _, series in panel.groupby(SERIES):
+        is_part = series["omega_lo"] < series["omega_hi"]
+        for _, interval in series[is_part].groupby("key"):
+            _draw_steps(axis, interval, has_bands)
+        if not is_part.all():
+            _draw_points(axis, series[~is_part], has_bands)
+    for plain in sorted(panel["baseline_pass_at_1"].dropna().unique()):
+        style: dict[str, Any] = {"color": "0.35", "linewidth": 0.7, "linestyle": (0, (1, 1.5))}
+        axis.axhline(plain * 100, label=r"plain greedy ($\omega = 0$)", zorder=1, **style)
+    axis.set_ylabel("Pass@1 (%)")
+    axis.set_ylim(bottom=max(0, axis.get_ylim()[0]))
+    axis.grid(axis="y", color="0.9", linewidth=0.5)
+    axis.set_axisbelow(True)
+
+
+def _draw_points(axis: Axes, rows: pd.DataFrame, has_bands: bool) -> None:
+    omega, rate, low, high = (rows[c].to_numpy(dtype=float) for c in ["omega_lo", "pass_at_1", "ci_low", "ci_high"])
+    style = _look(rows)
+    axis.plot(omega, rate * 100, marker=MARKERS[rows["number"].iloc[0] % len(MARKERS)], markersize=3.5, **style)
+    if not has_bands:
+        return
+    if len(rows) > 1:
+        axis.fill_between(omega, low * 100, high * 100, color=style["color"], alpha=0.15, linewidth=0)
+    else:  # a band of no width would not be seen
+        axis.vlines(omega, low * 100, high * 100, color=style["color"], linewidth=0.8)
+
+
+def _draw_steps(axis: Axes, rows: pd.DataFrame, has_bands: bool) -> None:
+    """Neighbours that do not meet, where a part was given up by every task, leave a gap."""
+    starts, ends = rows["omega_lo"].to_numpy(dtype=float), rows["omega_hi"].to_numpy(dtype=float)
+    gaps = np.flatnonzero(ends[:-1] != starts[1:]) + 1
+
+    def staircase(column: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        """Each part's value at its start, its last value again at its end, and NaN in a gap."""
+        values = rows[column].to_numpy(dtype=float) * 100
+        return np.append(np.insert(values, gaps, np.nan), values[-1])
+
+    omega = np.append(np.insert(starts, gaps, ends[gaps - 1]), ends[-1])
+    style = _look(rows)
+    axis.step(omega, staircase("pass_at_1"), where="post", **style)
+    if has_bands:
+        low, high = staircase("ci_low"), staircase("ci_high")
+        axis.fill_between(omega, low, high, step="post", color=style["color"], alpha=0.15, linewidth=0)
+
+
+def _look(series: pd.DataFrame) -> dict[str, Any]:
+    number, label = series[["number", "label"]].iloc[0]
+    return {
+        "color": COLOURS[number % len(COLOURS)],
+        "linestyle": _LINES[number % len(_LINES)],
+        "linewidth": 1.1,
+        "label": label,
+    }
+
+
+def _bytes(figure: Figure, form: str, metadata: dict[str, None]) -> bytes:
+    buffer = io.BytesIO()
+    with mpl.rc_context(STYLE):
+        figure.savefig(buffer, format=form, dpi=200, metadata=metadata)
+    return buffer.getvalue()

@@ -1,0 +1,277 @@
+"""The one owner of file names in a results folder: append, resume, locks.
+
+    <results_dir>/runs/<key>/{manifest.json, samples.jsonl, scores.jsonl, visible.jsonl}; the last three or .jsonl.gz
+    <results_dir>/attention/<key>/, of which `attention_store` says what it holds
+    <results_dir>/{summary.csv, tables/, figures/, claims.md, report.html}
+
+Jobs that share a run append to samples.<i>-of-<n>.jsonl, one each. Who reads gets the union of all samples files. Three
+kinds of lock keep them apart, `locking` says of what kind: .lock of who has the run alone, which the others take for an
+instant when they begin; .<i>-of-<n>.lock of a shard's job; .manifest.lock, for as long as it takes to write one.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from spa.errors import SpaError
+from spa.records import Generation, Record, Score, VisibleScore
+from spa.results import locking, shards
+from spa.results.attention_store import Attention
+from spa.results.files import (
+    append_lines,
+    count_lines,
+    drop_torn_line,
+    entries,
+    one_line_failure,
+    pack,
+    read_lines,
+    read_object,
+    replace_lines,
+    write_object,
+)
+from spa.results.locking import InUseError, Owner
+from spa.results.provenance import scrubbed
+from spa.results.shards import Shard
+
+R = TypeVar("R", bound=Record)
+
+MOMENT = 10.0  # seconds that one waits for a lock whose owner keeps it for moments only
+AMOUNTS = 600.0  # likewise while it counts up all samples
+AT_ONCE = 0.5  # likewise where an owner may keep it for hours; more than none, because `Run.owners` holds it to ask
+
+# What a process that was killed had written and not yet renamed; other files of a user's folder stay.
+ASIDE = re.compile(r"\.(manifest\.json|(samples|scores|visible)\.jsonl(\.gz)?)\.\d+")
+
+
+class RunInUseError(SpaError):
+    """Another process works on the run."""
+
+
+def solution_sha(solution: str) -> str:
+    """The name under which a solution's verdict is kept."""
+    return hashlib.sha256(solution.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@dataclass(frozen=True)
+class Run:
+    """One `runs/<key>/` folder: everything that one generation key produced."""
+
+    folder: Path
+
+    @property
+    def key(self) -> str:
+        return self.folder.name
+
+    @property
+    def samples_path(self) -> Path:
+        return self.folder / "samples.jsonl"
+
+    @property
+    def scores_path(self) -> Path:
+        return self.folder / "scores.jsonl"
+
+    @property
+    def manifest_path(self) -> Path:
+        return self.folder / "manifest.json"
+
+    @property
+    def visible_path(self) -> Path:
+        return self.folder / "visible.jsonl"
+
+    def manifest(self) -> dict[str, Any]:
+        """The run's manifest, or an empty dict where none was written yet."""
+        return read_object(self.manifest_path)
+
+    def write_manifest(self, manifest: dict[str, Any]) -> None:
+        write_object(self.manifest_path, scrubbed(manifest))
+
+    @contextmanager
+    def describing(self) -> Iterator[dict[str, Any]]:
+        """The manifest, to be changed in place; written at the end, with no other process in between."""
+        with self._held(".manifest.lock", AMOUNTS):
+            manifest = self.manifest()
+            yield manifest
+            self.write_manifest(manifest)
+
+    def samples(self) -> list[Generation]:
+        return list(self.iter_samples(Generation))
+
+    def iter_samples(self, form: type[R]) -> Iterator[R]:
+        """The samples of all jobs, one in memory at a time, in a record of the fields that are wanted.
+
+        Shards are read first: one that vanishes meanwhile was merged into the file that is read last.
+        """
+        parts = self._shard_paths()
+        if not parts:
+            return read_lines(self.samples_path, form.from_json)
+        lines = (sample for path in [*parts, self.samples_path] for sample in read_lines(path, Generation.from_json))
+        return (form.from_json(sample.to_json()) for sample in shards.union(lines))
+
+    def count_samples(self) -> int:
+        """How many whole lines the samples have, without reading them as JSON."""
+        return sum(count_lines(path) for path in [*self._shard_paths(), self.samples_path])
+
+    def count_scores(self) -> int:
+        return count_lines(self.scores_path)
+
+    def scores(self) -> list[Score]:
+        return list(read_lines(self.scores_path, Score.from_json))
+
+    def settle(self, position: Callable[[Generation], Any]) -> None:
+        """Merge the shards and put the samples in order, so that equal runs give equal files. Needs the run alone."""
+        samples, parts = self.samples(), self._shard_paths()
+        ordered = sorted(samples, key=position)
+        if parts or ordered != samples:
+            replace_lines(self.samples_path, ordered)
+        for path in parts:
+            path.unlink()
+        for lock in self.folder.glob(".*-of-*.lock"):
+            lock.unlink()
+
+    def pack(self) -> None:
+        """Compress what the run holds. Readers notice nothing, and who adds to a file unpacks it."""
+        with self.locked():
+            for path in (self.samples_path, self.scores_path, self.visible_path):
+                pack(path)
+
+    def visible(self) -> list[VisibleScore]:
+        return list(read_lines(self.visible_path, VisibleScore.from_json))
+
+    def append_visible(self, scores: Iterable[VisibleScore]) -> None:
+        append_lines(self.visible_path, scores)
+
+    def append_samples(self, samples: Iterable[Generation], shard: Shard | None = None) -> None:
+        append_lines(self.folder / f"samples.{shard}.jsonl" if shard else self.samples_path, samples)
+
+    def append_scores(self, scores: Iterable[Score]) -> None:
+        append_lines(self.scores_path, scores)
+
+    @contextmanager
+    def locked(self, shard: Shard | None = None) -> Iterator[None]:
+        """Hold the run, or one shard of it, for this process; another process that does is a `SpaError` that names it.
+
+        Without a shard this process is alone with the run.
+        """
+        with ExitStack() as stack:
+            if shard:
+                with self._held(".lock", MOMENT):
+                    stack.enter_context(self._held(f".{shard}.lock", AT_ONCE))
+                torn = [self.folder / f"samples.{shard}.jsonl"]
+            else:
+                stack.enter_context(self._held(".lock", AT_ONCE))
+                for lock in sorted(self.folder.glob(".*-of-*.lock")):
+                    stack.enter_context(self._held(lock.name, AT_ONCE))
+                torn = [self.samples_path, self.scores_path, self.visible_path, *self._shard_paths()]
+                with one_line_failure(self.folder):
+                    for aside in (path for path in self.folder.iterdir() if ASIDE.fullmatch(path.name)):
+                        aside.unlink()
+            for path in torn:
+                drop_torn_line(path)
+            try:
+                yield
+            finally:
+                self._forget_if_empty(shard)
+
+    def owners(self) -> list[Owner]:
+        """The processes that work on the run now."""
+        locks = [self.folder / ".lock", *sorted(self.folder.glob(".*-of-*.lock"))]
+        return [owner for owner in map(locking.owner, locks) if owner]
+
+    def begun_at(self) -> float:
+        """When a process last took the run, in seconds since the epoch; 0 where none did or the lock is gone."""
+        try:
+            return (self.folder / ".lock").stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
+
+    @contextmanager
+    def _held(self, name: str, patience: float) -> Iterator[None]:
+        with ExitStack() as stack:
+            with one_line_failure(self.folder):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                try:
+                    stack.enter_context(locking.held(self.folder / name, patience))
+                except InUseError as error:
+                    raise RunInUseError(
+                        f"{self.folder} is in use by {error}; wait for it to end, then run again"
+                    ) from None
+            yield
+
+    def _forget_if_empty(self, shard: Shard | None) -> None:
+        """A run that failed before it wrote anything leaves no folder behind. Locks go before they are released."""
+        files = list(self.folder.glob("*"))  # none where another job has just forgotten it
+        if {path.name for path in files} <= {".lock", ".manifest.lock", f".{shard}.lock"}:
+            with suppress(OSError):  # a parent that holds something else stays
+                for path in files:
+                    path.unlink()
+                for folder in (self.folder, *self.folder.parents[:2]):
+                    folder.rmdir()
+
+    def _shard_paths(self) -> list[Path]:
+        return sorted(self.folder.glob("samples.*-of-*.jsonl"))
+
+
+@dataclass(frozen=True)
+class Results:
+    """One experiment's results folder."""
+
+    folder: Path
+
+    @property
+    def summary_path(self) -> Path:
+        return self.folder / "summary.csv"
+
+    @property
+    def tables_folder(self) -> Path:
+        return self.folder / "tables"
+
+    @property
+    def figures_folder(self) -> Path:
+        return self.folder / "figures"
+
+    @property
+    def claims_path(self) -> Path:
+        return self.folder / "claims.md"
+
+    @property
+    def report_path(self) -> Path:
+        return self.folder / "report.html"
+
+    @property
+    def sweep_path(self) -> Path:
+        """What Hydra keeps of the last sweep into this folder."""
+        return self.folder / ".hydra" / "multirun.yaml"
+
+    def run(self, key: str) -> Run:
+        return Run(self.folder / "runs" / key)
+
+    def runs(self) -> list[Run]:
+        """Every run folder with a manifest, by key."""
+        return [run for run in self.begun() if run.manifest_path.exists()]
+
+    def begun(self) -> list[Run]:
+        """Every run folder, also where no manifest was written yet, by key."""
+        folder = self.folder / "runs"
+        return [Run(Path(entry.path)) for entry in entries(folder) if entry.is_dir()]
+
+    def attention(self, key: str) -> Attention:
+        return Attention(self.folder / "attention" / key)
+
+    def attentions(self) -> list[Attention]:
+        """Every attention folder with a manifest, by key."""
+        return [Attention(path.parent) for path in sorted(self.folder.glob("attention/*/manifest.json"))]
+
+
+def find_results(paths: Iterable[Path]) -> list[Results]:
+    """The distinct results folders at or directly below the given paths; a path with neither is a `SpaError`."""
+    found = []
+    for path in paths:
+        below = [path] if (path / "runs").is_dir() else sorted(p.parent for p in path.glob("*/runs") if p.is_dir())
+        if not below:
+            raise SpaError(f"{path} holds no results (no runs/ folder there or one level below); give a results_dir")
+        found += [Results(folder) for folder in below]
+    return list(dict.fromkeys(found))

@@ -1,0 +1,72 @@
+"""What cells need from elsewhere, brought to this machine: checkpoints, data, and what canonical solutions return."""
+
+from collections.abc import Iterator, Sequence
+
+from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # whichever HTTP client the hub uses
+
+from spa.config import ModelConfig, RunConfig
+from spa.errors import SpaError
+from spa.models import models, standin
+from spa.results.provenance import usable_cores
+from spa.scoring import expected, sandbox
+from spa.tasks import benchmarks
+
+# Other formats of the same weights; of *.bin and safetensors one is enough.
+OTHER_FORMATS = [
+    "*.h5",
+    "*.msgpack",
+    "*.onnx",
+    "*.ot",
+    "*.pth",
+    "*.gguf",
+    "*.tflite",
+    "onnx/*",
+    "original/*",
+    "coreml/*",
+]
+
+
+def fetch(configs: Sequence[RunConfig]) -> Iterator[str]:
+    """Bring it all, each thing once; a line for each. Afterwards the cells run without a network.
+
+    Raises SpaError for what cannot be had.
+    """
+    done: list[object] = []
+    for config in configs:
+        model = standin.replaced(config).model if config.standin else config.model
+        checkpoint = model.path, model.revision, model.gguf_file
+        data = config.benchmark, config.limit, config.task_ids, config.score
+        for name, bring, thing in (
+            (f"model {model.path}", _model, checkpoint),
+            (f"data {config.benchmark.name}", _data, data),
+        ):
+            if thing not in done:
+                yield f"{name}: {bring(config, model)}"
+                done.append(thing)
+
+
+def _model(config: RunConfig, model: ModelConfig) -> str:
+    checkpoint = models.identify(model)
+    if "commit" not in checkpoint.identity:
+        return f"in {checkpoint.location}"
+    try:
+        files = HfApi().list_repo_files(checkpoint.location, revision=checkpoint.revision)
+        spare = ["*.bin"] if any(name.endswith(".safetensors") for name in files) else []
+        wanted = model.gguf_file and [model.gguf_file, "*.json", "*.model", "*.txt"]
+        ignored = None if wanted else [*OTHER_FORMATS, *spare]
+        # The name of the revision, not its commit: the cache then knows what the name stands for.
+        return snapshot_download(
+            checkpoint.location, revision=model.revision, allow_patterns=wanted, ignore_patterns=ignored
+        )
+    except (HfHubHTTPError, httpx.HTTPError, OSError) as error:
+        raise SpaError(f"cannot fetch {model.path}: {error}; fetch where the hub is reachable") from error
+
+
+def _data(config: RunConfig, model: ModelConfig) -> str:
+    benchmark = benchmarks.load(config.benchmark)
+    problems = benchmarks.select(benchmark, config.limit, config.task_ids)
+    if config.score:
+        expected.tests(problems, benchmark, sandbox.resolve(config.sandbox), usable_cores())
+    return f"{len(problems)} tasks from {benchmark.source}" + (f", outputs in {expected.folder()}" * config.score)

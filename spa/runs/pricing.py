@@ -1,0 +1,262 @@
+"""What cells cost before they run: tasks, tokens, hours and memory of each model.
+
+Hours come from a rate that `make bench` measured for the model's shape on that device, where results/bench/ holds one.
+Otherwise they are an estimate by a roofline: a step takes as long as reading the weights and the cache, or as long as
+its operations, whichever is longer, plus the time in which its kernels are started. Real runs take longer than that.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tabulate import tabulate
+
+from spa import omega
+from spa.config import CONF, MOST_LANES, DeviceConfig, RunConfig, ShapeConfig, load_model_config
+from spa.tasks import benchmarks, prompts
+
+BENCH = CONF.parent / "results" / "bench"
+
+# Of the four tokenizers on prompts and canonical solutions of HumanEval+ and MBPP+: 2.5 to 3.3.
+CHARACTERS_PER_TOKEN = 2.8
+# Lane-steps of [0, 0.5] over those of omega 0 alone: SmolLM2-135M on HumanEval. A 0.5B code model had 1.9.
+SPLITTING, SPLITTING_WIDTH = 6.3, 0.5
+QUANTIZED_BYTES = {"int8": 1.0, "nf4": 0.5}
+PROMPT_TOKENS = 512  # nearly all prompts are shorter
+HOST_GIB = 16  # main memory beside the weights
+HEADROOM_GIB = 6.0  # CUDA's context, activations, fragments
+GIB = 2.0**30
+
+N = TypeVar("N", int, float)
+
+
+@dataclass(frozen=True)
+class Price:
+    """One cell, or the sum over several cells of one model."""
+
+    model: str
+    cells: int
+    tasks: int
+    prompt_tokens: int
+    generated_tokens: int  # expected, over all of the omega set
+    most_tokens: int | None  # if every text went to its limit; None: an interval without max_lanes_per_task
+    hours: float | None  # None: the model's shape is unknown
+    memory_gib: float | None
+    gpus: int
+    rate: str  # where hours come from
+
+
+def price(config: RunConfig, bench: Path = BENCH) -> Price:
+    """One cell. Loads the benchmark, no model."""
+    template = prompts.load_template(config.template, config.model.kind)
+    benchmark = benchmarks.load(config.benchmark)
+    problems = benchmarks.select(benchmark, config.limit, config.task_ids)
+    assert config.max_new_tokens is not None
+    frame = template.user.get(config.benchmark.family, "{problem}")
+    asked = [tokens(frame.format(problem=problem.prompt)) for problem in problems]
+    code = [problem.canonical_solution for problem in problems]
+    echo = [problem.prompt if config.model.kind == "chat" else "" for problem in problems]
+    answers = [min(tokens(a + b), config.max_new_tokens) for a, b in zip(echo, code, strict=True)]
+    omegas = omega.parse(config.omega)
+    generated = round(sum(answers) * splitting(omegas))
+    measured = measured_rate(config, bench)
+    if measured:
+        hours, rate = generated / measured / 3600, "measured"
+    elif _known(config):
+        hours, rate = roofline(config, sum(asked), generated) / 3600, "estimate"
+    else:
+        hours, rate = None, "unknown: no model.shape"
+    return Price(
+        model=str(config.model.name),
+        cells=1,
+        tasks=len(problems),
+        prompt_tokens=sum(asked),
+        generated_tokens=generated,
+        most_tokens=_most(config, len(problems)),
+        hours=hours,
+        memory_gib=memory_gib(config) if _known(config) else None,
+        gpus=gpus(config),
+        rate=rate,
+    )
+
+
+def total(prices: Iterable[Price]) -> list[Price]:
+    """One price for each model, in the order of their first cells."""
+    by_model: dict[str, list[Price]] = {}
+    for each in prices:
+        by_model.setdefault(each.model, []).append(each)
+    return [_sum(name, rows) for name, rows in by_model.items()]
+
+
+def tokens(text: str) -> int:
+    """About how many tokens a text has."""
+    return math.ceil(len(text) / CHARACTERS_PER_TOKEN)
+
+
+def splitting(omegas: omega.OmegaSet) -> float:
+    """About how many times the lane-steps of one omega a set takes."""
+    interval = 1 + (SPLITTING - 1) * (omegas.hi - omegas.lo) / SPLITTING_WIDTH
+    return interval if isinstance(omegas, omega.Interval) else min(len(omegas.values), interval)
+
+
+def n_parameters(shape: ShapeConfig) -> int:
+    """Weights of a model of that shape."""
+    hidden, vocabulary = shape.hidden, shape.vocabulary
+    if shape.architecture == "codegen":
+        attention, mlp = 4 * hidden**2, 2 * hidden * shape.intermediate + shape.intermediate + hidden
+        layer, ends = attention + mlp + 2 * hidden, 2 * hidden + vocabulary
+    else:
+        attention = 2 * hidden**2 + 2 * hidden * hidden // shape.heads * shape.key_value_heads
+        layer, ends = attention + 3 * hidden * shape.intermediate + 2 * hidden, hidden
+    return shape.layers * layer + ends + vocabulary * hidden * (1 if shape.tied else 2)
+
+
+def memory_gib(config: RunConfig) -> float:
+    """Weights, and the cache of a full batch of long texts."""
+    return (_weights(config) + _lanes(config) * _branches(config) * _text(config)) / GIB
+
+
+def gpus(config: RunConfig) -> int:
+    """How many GPUs of the device a job needs; 0 on a CPU and for a stand-in, 1 where nothing is known."""
+    if config.standin or config.device.name == "cpu":
+        return 0
+    needed = memory_gib(config) if _known(config) else 0
+    return max(1, math.ceil(needed / (config.device.memory_gib - HEADROOM_GIB)))
+
+
+def host_gib(config: RunConfig) -> int:
+    """Main memory of a job: the checkpoint's 16-bit weights on their way to the GPU, and what scoring needs."""
+    loading = 0 if config.standin or not _known(config) else 2 * n_parameters(config.model.shape) / GIB
+    return math.ceil(loading + HOST_GIB)
+
+
+def roofline(config: RunConfig, prompt: int, generated: int) -> float:
+    """Seconds for all prompts and texts, with lanes that are always in use."""
+    device, shape, lanes = config.device, config.model.shape, _lanes(config)
+    operations = 2 * n_parameters(shape) * _branches(config)  # of one token
+    read = memory_gib(config) * GIB
+    step = max(read / device.bandwidth, operations * lanes / device.operations)
+    return operations * prompt / device.operations + generated / lanes * (
+        step + shape.layers * device.seconds_per_layer
+    )
+
+
+def measured_rate(config: RunConfig, bench: Path) -> float | None:
+    """Tokens per second on this device, for this shape and dtype, at the nearest batch size that was measured.
+
+    None where nothing fits; the benchmark has no quantized models.
+    """
+    plain = omega.parse(config.omega) == omega.PLAIN
+    found: list[tuple[int, float]] = []
+    for path in sorted(bench.glob("*.json")):
+        result = json.loads(path.read_text())
+        if _fits(result, config):
+            sides = [side for side in result["sides"] if side["kind"] == "ours" and (side["omega"] == 0) == plain]
+            found += [(abs(side["batch"] - _lanes(config)), side["tokens_per_second"]) for side in sides]
+    return min(found)[1] if found else None
+
+
+def render(prices: Sequence[Price], device: DeviceConfig) -> str:
+    """A row for each model, their sum, and what the hours are."""
+    rows = [*prices, _sum("all", prices)] if len(prices) > 1 else list(prices)
+    unit = "CPU" if device.name == "cpu" else "GPU"
+    headers = ["model", "cells", "tasks", "prompt tokens", "generated", "at most", f"{unit} hours", "GiB", "GPUs"]
+    table = [
+        [
+            row.model,
+            row.cells,
+            row.tasks,
+            f"{row.prompt_tokens:,}",
+            f"{row.generated_tokens:,}",
+            "no limit" if row.most_tokens is None else f"{row.most_tokens:,}",
+            "?" if row.hours is None else f"{row.hours:.2f} {row.rate}",
+            "?" if row.memory_gib is None else f"{row.memory_gib:.0f}",
+            row.gpus,
+        ]
+        for row in rows
+    ]
+    note = (
+        f"Device: {device.name}. An estimate is a roofline, rather too low than too high; a measured rate is from "
+        "results/bench/. Scoring is not included."
+    )
+    return f"{tabulate(table, headers, disable_numparse=True, colalign=('left', *['right'] * 8))}\n\n{note}"
+
+
+def _fits(result: dict[str, Any], config: RunConfig) -> bool:
+    setting = result.get("setting", {})
+    if "shape" not in setting or config.quantization != "none":
+        return False
+    cpu = config.device.name == "cpu"
+    same_device = setting["device"] == "cpu" if cpu else result["machine"]["processor"] == config.device.name
+    default = "float32" if cpu else "bfloat16"
+    same_dtype = setting["dtype"] == (default if config.dtype == "auto" else config.dtype)
+    same_shape = load_model_config(setting["shape"] or "smollm2_135m").shape == config.model.shape
+    return same_device and same_dtype and same_shape
+
+
+def _known(config: RunConfig) -> bool:
+    return config.model.shape.architecture is not None
+
+
+def _most(config: RunConfig, n_tasks: int) -> int | None:
+    omegas, limits = omega.parse(config.omega), [config.max_lane_steps]
+    texts = config.max_lanes_per_task if isinstance(omegas, omega.Interval) else len(omegas.values)
+    if texts is not None:
+        assert config.max_new_tokens is not None
+        limits.append(texts * config.max_new_tokens)
+    return min((n_tasks * limit for limit in limits if limit is not None), default=None)
+
+
+def _lanes(config: RunConfig) -> int:
+    """Those in flight; with batch_size=auto what fills half of the memory that the weights leave on one GPU."""
+    if config.batch_size != "auto":
+        return int(config.batch_size)
+    if not _known(config):
+        return MOST_LANES
+    free = config.device.memory_gib * GIB - _weights(config)
+    return max(1, min(MOST_LANES, int(free / 2 / (_branches(config) * _text(config)))))
+
+
+def _branches(config: RunConfig) -> int:
+    return 1 if omega.parse(config.omega) == omega.PLAIN else 2
+
+
+def _weights(config: RunConfig) -> float:
+    return n_parameters(config.model.shape) * _bytes(config, config.quantization)
+
+
+def _bytes(config: RunConfig, quantization: str) -> float:
+    if quantization != "none":
+        return QUANTIZED_BYTES[quantization]
+    return 4.0 if config.dtype == "float32" or (config.dtype == "auto" and config.device.name == "cpu") else 2.0
+
+
+def _text(config: RunConfig) -> float:
+    """Bytes of the keys and values of one long text."""
+    shape = config.model.shape
+    assert config.max_new_tokens is not None
+    state = 2 * shape.layers * shape.hidden // shape.heads * shape.key_value_heads * _bytes(config, "none")
+    return (PROMPT_TOKENS + config.max_new_tokens) * state
+
+
+def _sum(name: str, rows: Sequence[Price]) -> Price:
+    return Price(
+        model=name,
+        cells=sum(row.cells for row in rows),
+        tasks=sum(row.tasks for row in rows),
+        prompt_tokens=sum(row.prompt_tokens for row in rows),
+        generated_tokens=sum(row.generated_tokens for row in rows),
+        most_tokens=_added([row.most_tokens for row in rows]),
+        hours=_added([row.hours for row in rows]),
+        memory_gib=max((row.memory_gib for row in rows if row.memory_gib is not None), default=None),
+        gpus=max(row.gpus for row in rows),
+        rate=", ".join(dict.fromkeys(row.rate for row in rows)),
+    )
+
+
+def _added(numbers: Sequence[N | None]) -> N | None:
+    known = [number for number in numbers if number is not None]
+    return sum(known[1:], known[0]) if len(known) == len(numbers) else None

@@ -1,0 +1,53 @@
+"""All verdicts of a run: those of the benchmark's tests, and those of the tests that a prompt shows."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from spa.config import BenchmarkConfig
+from spa.errors import SpaError
+from spa.results.store import Results, Run
+from spa.scoring import scoring, visible
+from spa.tasks import anchors, benchmarks
+from spa.tasks.benchmarks import Benchmark
+
+
+def judge(run: Run, benchmark: Benchmark, config: BenchmarkConfig, *, sandbox: str) -> None:
+    """Give every solution the verdicts that it lacks. The caller holds the run's lock.
+
+    A run that was scored on the plus tests of the same data stays so: their verdicts hold those on the base tests.
+    """
+    manifest = run.manifest()
+    scored = manifest.get("scoring") or {}
+    if scored.get("plus") and not benchmark.plus and scored["data_md5"] == benchmark.md5:
+        benchmark = _load(replace(config, plus=True), manifest["anchor"])
+    scoring.score_and_record(run, benchmark, sandbox=sandbox)
+    visible.judge_run(run, benchmark, sandbox=sandbox)
+
+
+def judge_results(results: Iterable[Results], *, sandbox: str) -> Iterator[str]:
+    """Judge every run of the folders on the benchmark that its manifest names; a line for each. Needs no model.
+
+    At the end a SpaError names the runs that could not be judged, such as one that still decodes, each with its reason.
+    """
+    failures = []
+    for run in (run for folder in results for run in folder.runs()):
+        try:
+            with run.locked():
+                manifest = run.manifest()
+                config = BenchmarkConfig(**manifest["config"]["benchmark"])
+                judge(run, _load(config, manifest["anchor"]), config, sandbox=sandbox)
+        except SpaError as error:
+            failures.append(f"{run.folder}: {error}")
+            continue
+        scored = run.manifest()["scoring"]
+        yield f"{run.folder}: {config.name}, {scored['scored']} solutions scored, {scored['already']} were before"
+    if failures:
+        raise SpaError(f"{len(failures)} runs were not scored, the others were; {'; '.join(failures)}")
+
+
+def _load(config: BenchmarkConfig, anchor: str) -> Benchmark:
+    """The benchmark as the run's prompts have it, without tags."""
+    benchmark = benchmarks.load(config)
+    if anchor != "tagged":
+        return benchmark
+    return replace(benchmark, problems=tuple(anchors.anchor(problem, anchor)[0] for problem in benchmark.problems))
