@@ -27,7 +27,7 @@ from submitit.slurm.slurm import SlurmInfoWatcher, SlurmJob
 
 from spa.config import resolve
 from spa.errors import SpaError
-from spa.runs.repetition import recompose
+from spa.runs.from_manifest import recompose
 
 log = logging.getLogger("spa.launchers")
 

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from spa.cli.application import launch
+from spa.cli.hydra_app import launch
 from spa.config import RunConfig
 from spa.errors import one_line_errors
 
@@ -11,7 +11,7 @@ finished: set[Path] = set()
 
 
 def cell(config: RunConfig) -> None:
-    from spa.runs.dilution import measure_cell  # torch and transformers take seconds to import
+    from spa.runs.attention_dilution import measure_cell  # torch and transformers take seconds to import
 
     measure_cell(config)
     finished.add(Path(config.results_dir))
@@ -21,10 +21,10 @@ def cell(config: RunConfig) -> None:
 def main() -> None:
     code = launch(cell)
     if finished:
-        from spa.report import report
+        from spa.report import build
         from spa.results.store import Results
 
-        print(report.build([Results(folder) for folder in sorted(finished)]).closing())
+        print(build.build([Results(folder) for folder in sorted(finished)]).closing())
     sys.exit(code)
 
 

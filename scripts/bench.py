@@ -22,17 +22,17 @@ def main() -> None:
     parser.add_argument("--sizes", action="store_true", help="how SPA's cost grows with tasks and length, instead")
     parser.add_argument("--out", type=Path, default=Path("results/bench"), help="folder of the JSON result")
     arguments = parser.parse_args()
-    from spa.bench import bench
-    from spa.bench.bench_worker import Setting
+    from spa.bench import decoding
+    from spa.bench.decoding_worker import Setting
     from spa.results.files import write_atomically
 
     dtype = arguments.dtype or {"cpu": "float32", "cuda": "bfloat16"}[arguments.device]
     setting = Setting(arguments.tasks, arguments.device, arguments.shape, dtype, arguments.threads)
-    result = (bench.compare_sizes if arguments.sizes else bench.compare)(setting, arguments.rounds)
+    result = (decoding.compare_sizes if arguments.sizes else decoding.compare)(setting, arguments.rounds)
     name = f"{arguments.device}-{arguments.shape or 'smollm2'}-{dtype}{'-sizes' if arguments.sizes else ''}"
     path = arguments.out / f"{name}.json"
     write_atomically(path, json.dumps(result, indent=1) + "\n")
-    print(f"{bench.render(result)}\n\n{path}")
+    print(f"{decoding.render(result)}\n\n{path}")
 
 
 if __name__ == "__main__":

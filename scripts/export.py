@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from spa.errors import one_line_errors
-from spa.report.exchange import export, restore
+from spa.report.parquet import export, restore
 from spa.results.store import find_results
 
 

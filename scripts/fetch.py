@@ -6,7 +6,7 @@ fetch.py experiment=paper_main
 import logging
 import sys
 
-from spa.cli.application import cells
+from spa.cli.hydra_app import cells
 from spa.errors import one_line_errors
 
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from spa.errors import one_line_errors
-from spa.results.attention_store import Attention
+from spa.results.attention_files import Attention
 from spa.results.store import Run, find_results
 
 

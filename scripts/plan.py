@@ -5,7 +5,7 @@ plan.py experiment=paper_main device=a100
 
 import sys
 
-from spa.cli.application import cells
+from spa.cli.hydra_app import cells
 from spa.errors import one_line_errors
 
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from spa.errors import one_line_errors
-from spa.report.report import build
+from spa.report.build import build
 from spa.results.store import find_results
 
 

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from spa.cli.application import launch, swept
+from spa.cli.hydra_app import launch, swept
 from spa.config import RunConfig
 from spa.errors import one_line_errors
 
@@ -11,7 +11,7 @@ finished: set[Path] = set()
 
 
 def cell(config: RunConfig) -> None:
-    from spa.runs.pipeline import run_cell  # torch and transformers take seconds to import
+    from spa.runs.run_cell import run_cell  # torch and transformers take seconds to import
 
     run_cell(config)
     finished.add(Path(config.results_dir))
@@ -21,11 +21,11 @@ def cell(config: RunConfig) -> None:
 def main() -> None:
     code = launch(cell)
     if finished or swept:
-        from spa.report import report
+        from spa.report import build
         from spa.results.store import Results
 
         if there := [results for folder in sorted(finished | swept) if (results := Results(folder)).runs()]:
-            print(report.build(there).closing())
+            print(build.build(there).closing())
     sys.exit(code)
 
 

@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from spa.bench.scale import measure, measure_report, render
+from spa.bench.store import measure, measure_report, render
 from spa.errors import one_line_errors
 from spa.results.files import write_atomically
 

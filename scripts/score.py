@@ -27,7 +27,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     from spa import config
     from spa.results import store
-    from spa.scoring import samples_file, verdicts
+    from spa.scoring import external_samples, verdicts
     from spa.tasks import benchmarks
 
     if options.results_dir:
@@ -36,7 +36,7 @@ def main() -> None:
         return
     benchmark = benchmarks.load(config.load_benchmark_config(options.benchmark))
     how = {"sandbox": options.sandbox, "partial": options.partial, "compare": options.compare}
-    print(samples_file.render(samples_file.score_samples(options.samples, benchmark, options.out, **how)))
+    print(external_samples.render(external_samples.score_samples(options.samples, benchmark, options.out, **how)))
 
 
 if __name__ == "__main__":

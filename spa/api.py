@@ -8,7 +8,7 @@ from spa.decoding.engine import Engine
 from spa.decoding.lanes import Request
 from spa.decoding.stopping import NeverStop, StopRule, StopStrings, detokenizer
 from spa.errors import SpaError
-from spa.models.models import check, context_length
+from spa.models.checkpoints import check, context_length
 from spa.omega import PLAIN, bounds, parse
 from spa.records import PromptPair, Span
 from spa.tasks import anchors as anchoring

@@ -3,28 +3,18 @@
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import tiny
+from data import DATASETS, MBPP_V010, benchmark_config
 from hypothesis import settings
-from omegaconf import OmegaConf
 
-from spa.config import CONF, BenchmarkConfig
 from spa.tasks import benchmarks
 from spa.tasks.benchmarks import Benchmark
 
 settings.register_profile("spa", deadline=None)  # no test is timed
 settings.load_profile("spa")
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test needs the hub
-DATASETS = Path(os.environ.get("SPA_DATASETS", CONF.parent.parent / "shared" / "datasets"))
-MBPP_V010 = {"version": "v0.1.0", "md5": "ebe95df0d5220f00cedd6f4bddea35e4", "n_tasks": 399}
-
-
-def benchmark_config(name: str, **changes: Any) -> BenchmarkConfig:
-    """`conf/benchmark/<name>.yaml` in its schema, with changes."""
-    config = OmegaConf.merge(BenchmarkConfig, OmegaConf.load(CONF / "benchmark" / f"{name}.yaml"), changes)
-    return OmegaConf.to_object(config)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import spa
 from spa.config import CONF
 from spa.decoding.stopping import StopStrings
 from spa.errors import SpaError
-from spa.models.models import context_length
+from spa.models.checkpoints import context_length
 from spa.omega import Interval, Values
 
 PROMPTS = ["def f(x):\n    <anchor>add one</anchor>\n", "<anchor>sort</anchor> the list", "no anchor here"]

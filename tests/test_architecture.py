@@ -91,6 +91,6 @@ def test_the_package_itself_is_light() -> None:
 
 
 def test_composing_a_cell_imports_nothing_slow() -> None:
-    loaded = loaded_by("import spa.config, spa.cli.application")
+    loaded = loaded_by("import spa.config, spa.cli.hydra_app")
     assert "hydra" in loaded
     assert not loaded & {*TORCH, "evalplus", "datasets", "pandas", "matplotlib"}

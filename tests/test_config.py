@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spa import config, omega
-from spa.cli.application import cells
+from spa.cli.hydra_app import cells
 from spa.config import CONF, ProfileConfig, RunConfig
 from spa.errors import SpaError
 

@@ -13,7 +13,7 @@ from spa.errors import SpaError
 from spa.results.store import Results
 
 ATTENTION = ["task_id", "branch", "measure", "position", "relative_position", "prompt_share", "anchor_share"]
-SPEED_RATIO = "SPA / plain at 16, time"  # of spa.bench.bench
+SPEED_RATIO = "SPA / plain at 16, time"  # of spa.bench.decoding
 # Models of the paper whose shapes the benchmark fills with random weights.
 SHAPES = {"codellama_7b", "deepseek_coder_1_3b", "deepseek_coder_6_7b", "deepseek_coder_33b"}
 _SPEED_SIDES = ("ours, SPA", "ours, plain")

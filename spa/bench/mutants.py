@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 
 from spa.records import Problem
-from spa.scoring.scoring import Request
+from spa.scoring.score import Request
 
 # Each operator's replacement. `**` is only ever replaced: in its place others may compute for ever.
 SWAPS: dict[type[ast.AST], type[ast.AST]] = {

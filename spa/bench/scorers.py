@@ -23,9 +23,9 @@ from spa.bench.stock import Statuses
 from spa.errors import SpaError
 from spa.results.provenance import environment, usable_cores
 from spa.results.store import Run, solution_sha
-from spa.scoring.samples_file import read_samples
+from spa.scoring.external_samples import read_samples
 from spa.scoring.sandbox import resolve
-from spa.scoring.scoring import Request, corrections
+from spa.scoring.score import Request, corrections
 from spa.tasks.benchmarks import Benchmark
 
 SCORE = Path(__file__).resolve().parents[2] / "scripts" / "score.py"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from spa.errors import SpaError
 from spa.scoring.sandbox import enclosed, environment, python
-from spa.scoring.scoring import Request
+from spa.scoring.score import Request
 from spa.tasks.benchmarks import OVERRIDES, Benchmark
 
 Statuses = tuple[str, str | None]  # of base and plus tests, as evalplus calls them; None where there are no plus tests

@@ -14,7 +14,7 @@ from spa.config import load_benchmark_config
 from spa.errors import SpaError
 from spa.results.provenance import usable_cores, versions
 from spa.scoring.sandbox import resolve, self_test
-from spa.scoring.scoring import corrections, passed, score
+from spa.scoring.score import corrections, passed, score
 from spa.tasks import benchmarks
 from spa.tasks.benchmarks import Benchmark
 

@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 
 from spa import omega
 from spa.analysis.aggregate import Cell
-from spa.cli.application import jobs
+from spa.cli.hydra_app import jobs
 from spa.errors import SpaError
 from spa.omega import OmegaSet
 from spa.records import Part

@@ -1,7 +1,7 @@
 """The one owner of file names in a results folder: append, resume, locks.
 
     <results_dir>/runs/<key>/{manifest.json, samples.jsonl, scores.jsonl, visible.jsonl}; the last three or .jsonl.gz
-    <results_dir>/attention/<key>/, of which `attention_store` says what it holds
+    <results_dir>/attention/<key>/, of which `attention_files` says what it holds
     <results_dir>/{summary.csv, tables/, figures/, claims.md, report.html}
 
 Jobs that share a run append to samples.<i>-of-<n>.jsonl, one each. Who reads gets the union of all samples files. Three
@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from spa.errors import SpaError
 from spa.records import Generation, Record, Score, VisibleScore
 from spa.results import locking, shards
-from spa.results.attention_store import Attention
+from spa.results.attention_files import Attention
 from spa.results.files import (
     append_lines,
     count_lines,

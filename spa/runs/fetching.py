@@ -8,7 +8,7 @@ from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # whichev
 
 from spa.config import ModelConfig, RunConfig
 from spa.errors import SpaError
-from spa.models import models, standin
+from spa.models import checkpoints, standin
 from spa.results.provenance import usable_cores
 from spa.scoring import expected, sandbox
 from spa.tasks import benchmarks
@@ -48,7 +48,7 @@ def fetch(configs: Sequence[RunConfig]) -> Iterator[str]:
 
 
 def _model(config: RunConfig, model: ModelConfig) -> str:
-    checkpoint = models.identify(model)
+    checkpoint = checkpoints.identify(model)
     if "commit" not in checkpoint.identity:
         return f"in {checkpoint.location}"
     try:

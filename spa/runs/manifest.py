@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from spa import omega
-from spa.models.models import LoadedModel
+from spa.models.checkpoints import LoadedModel
 from spa.results import provenance
-from spa.runs.cell import Plan
-from spa.runs.covering import Found
+from spa.runs.prepare import Plan
+from spa.runs.reuse import Found
 
 COMPUTED_BY = ("attention", "linear", "device", "tokenizer_sha")
 

@@ -8,8 +8,8 @@ from transformers import GenerationConfig
 
 from spa.config import ModelConfig
 from spa.errors import SpaError
-from spa.models import models
-from spa.models.models import LoadedModel
+from spa.models import checkpoints
+from spa.models.checkpoints import LoadedModel
 from spa.records import Generation
 from spa.results.store import Results
 
@@ -34,11 +34,11 @@ def replay(results: Results, n_tasks: int) -> Iterator[Replayed]:
     for run in results.runs():
         manifest, samples = run.manifest(), run.samples()
         config = ModelConfig(**manifest["config"]["model"])
-        checkpoint = models.identify(config)
+        checkpoint = checkpoints.identify(config)
         if checkpoint.identity != manifest["identity"]["model"]:
             raise SpaError(f"{run.folder} was made with {manifest['identity']['model']}, here is {checkpoint.identity}")
-        tokenizer = models.load_tokenizer(checkpoint)
-        loaded = models.load(checkpoint, config, tokenizer, manifest["dtype"], manifest["quantization"])
+        tokenizer = checkpoints.load_tokenizer(checkpoint)
+        loaded = checkpoints.load(checkpoint, config, tokenizer, manifest["dtype"], manifest["quantization"])
         tasks = list(dict.fromkeys(sample.task_id for sample in samples))[:n_tasks]
         for sample in samples:
             if sample.task_id in tasks:

@@ -21,13 +21,13 @@ from spa.errors import SpaError
 from spa.records import Problem
 from spa.results.files import write_atomically
 from spa.scoring import sandbox
-from spa.scoring.workers import Lost, Service, exchange
+from spa.scoring.processes import Lost, Service, exchange
 from spa.tasks.benchmarks import Benchmark
 
 logger = logging.getLogger(__name__)
 
 SECONDS = 600.0  # for a canonical solution; the slowest (Mbpp/599) takes 18 on a quiet machine
-FORMAT = 3  # raised when what scoring_worker.expect writes changes
+FORMAT = 3  # raised when what evalplus_worker.expect writes changes
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,8 @@ def _alone() -> Iterator[None]:
 
 
 def worker(role: str) -> list[str]:
-    """How `scoring_worker` is started in a role."""
-    script = Path(__file__).resolve().parent / "inside" / "scoring_worker.py"
+    """How `evalplus_worker` is started in a role."""
+    script = Path(__file__).resolve().parent / "inside" / "evalplus_worker.py"
     return sandbox.python(str(script), role, str(Path("/proc/self/ns/pid").readlink()))
 
 

@@ -23,7 +23,7 @@ from spa.records import Problem, Score
 from spa.results.store import solution_sha
 from spa.scoring import expected, sandbox
 from spa.scoring.expected import Files
-from spa.scoring.workers import Ask, Job, Lost, Service
+from spa.scoring.processes import Ask, Job, Lost, Service
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ def court(mode: str, hidden: Iterable[Path]) -> Court:
         Service(sandbox.enclosed(expected.worker(role), mode, readonly=[expected.folder()], hidden=hidden))
         for role in ("check", "compare")
     )
-    return Court(check, Service(isolated("look_worker.py", mode), lasting=False, tries=1), compare)
+    return Court(check, Service(isolated("isolated_worker.py", mode), lasting=False, tries=1), compare)
 
 
 def isolated(script: str, mode: str) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from spa.config import BenchmarkConfig
 from spa.errors import SpaError
 from spa.results.store import Results, Run
-from spa.scoring import scoring, visible
+from spa.scoring import score, visible_tests
 from spa.tasks import anchors, benchmarks
 from spa.tasks.benchmarks import Benchmark
 
@@ -20,8 +20,8 @@ def judge(run: Run, benchmark: Benchmark, config: BenchmarkConfig, *, sandbox: s
     scored = manifest.get("scoring") or {}
     if scored.get("plus") and not benchmark.plus and scored["data_md5"] == benchmark.md5:
         benchmark = _load(replace(config, plus=True), manifest["anchor"])
-    scoring.score_and_record(run, benchmark, sandbox=sandbox)
-    visible.judge_run(run, benchmark, sandbox=sandbox)
+    score.score_and_record(run, benchmark, sandbox=sandbox)
+    visible_tests.judge_run(run, benchmark, sandbox=sandbox)
 
 
 def judge_results(results: Iterable[Results], *, sandbox: str) -> Iterator[str]:

@@ -1,0 +1,118 @@
+"""A Hydra application whose errors are one line each and exit code 2."""
+
+import logging
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra import compose, initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, OverrideParseException
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from spa.config import CONF, RunConfig, register, resolve
+from spa.errors import SpaError
+from spa.runs.from_manifest import recompose
+
+swept: set[Path] = set()  # the results folders of sweeps: their cells may run in other processes
+
+EXPECTED = (SpaError, HydraException, OmegaConfBaseException)
+
+
+def launch(cell: Callable[[RunConfig], None]) -> int:
+    """Compose the command line's config and run `cell` on it, or with -m on each config of the sweep.
+
+    Returns the exit code: 2 where composing or a cell raised a SpaError. In a sweep the other cells run all the same.
+    """
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints the error itself, over many lines
+    register()
+    _log()
+    failures: list[str] = []
+
+    @hydra.main(version_base=None, config_path=str(CONF), config_name="config")
+    def task(composed: DictConfig) -> None:
+        _log()  # a launcher may have started this process
+        try:
+            cell(resolve(recompose(composed, HydraConfig.get().overrides.task)))
+        except EXPECTED as error:
+            failures.append(one_line(error))
+            if HydraConfig.get().mode == RunMode.MULTIRUN:  # a launcher has to learn that the job failed
+                raise
+
+    try:
+        task()
+    except EXPECTED as error:
+        failures = failures or [one_line(error)]  # raised while Hydra composed, or in another process
+    for failure in failures:
+        print(f"error: {failure}", file=sys.stderr)
+    return 2 if failures else 0
+
+
+class Remember(Callback):
+    """Puts a sweep's results folder into `swept`; Hydra calls it (conf/config.yaml)."""
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        swept.add(Path(config.results_dir))
+
+
+def cells(arguments: Sequence[str]) -> list[RunConfig]:
+    """The cells of a command line of run.py, sweeps of its experiment included, in their order. Writes nothing.
+
+    Raises SpaError for what run.py would refuse.
+    """
+    try:
+        return _cells(arguments)
+    except EXPECTED as error:
+        raise SpaError(one_line(error)) from error
+
+
+def _cells(arguments: Sequence[str]) -> list[RunConfig]:
+    register()
+    given = [argument for argument in arguments if argument not in ("-m", "--multirun")]
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base=None):
+        parse = OverridesParser.create().parse_overrides
+        fixed = [override.input_line for override in parse(given) if not override.is_sweep_override()]
+        composed = compose("config", [str(override) for override in fixed], return_hydra_config=True)
+        found = jobs(composed.hydra, given)
+        return [resolve(recompose(compose("config", job), _of_the_cell(job))) for job in found]
+
+
+def _of_the_cell(job: Sequence[str]) -> list[str]:
+    """Without what is said of Hydra itself."""
+    parse = OverridesParser.create().parse_overrides
+    return [
+        text for text, parsed in zip(job, parse(list(job)), strict=True) if not parsed.key_or_group.startswith("hydra")
+    ]
+
+
+def jobs(hydra: DictConfig, overrides: Sequence[str]) -> list[list[str]]:
+    """The arguments of each job of a sweep. hydra: Hydra's own config, which holds the sweep of a preset."""
+    preset = [f"{key}={values}" for key, values in (hydra.sweeper.params or {}).items()]
+    parsed = OverridesParser.create().parse_overrides([*preset, *overrides])
+    (arguments,) = BasicSweeper.split_arguments(parsed, max_batch_size=None)
+    return [list(job) for job in arguments]
+
+
+def _log() -> None:
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("spa").setLevel(logging.INFO)
+
+
+def one_line(error: BaseException) -> str:
+    """The part of an error's text that concerns the user, with its cause."""
+    text = " ".join(re.split(r"\nConfig search path|\nSee https|\n\s*full_key", str(error))[0].split())
+    if isinstance(error, OverrideParseException):
+        return f"cannot read {error.override}: {text}"
+    cause = error.__cause__
+    return f"{text}: {one_line(cause)}" if isinstance(error, HydraException) and cause else text

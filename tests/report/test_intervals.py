@@ -1,0 +1,75 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from synthetic import all_tables
+
+from spa.report.figures import intervals, omega_curves
+from spa.report.figures.omega_curves import Drawing
+
+
+@pytest.fixture(scope="module")
+def drawn() -> dict[str, Drawing]:
+    return {drawing.name: drawing for drawing in intervals.drawings(all_tables().values())}
+
+
+def test_what_the_tables_hold_is_drawn(drawn: dict[str, Drawing]) -> None:
+    assert list(drawn) == ["anchors", "tuning", "optimum", "cost"]
+    assert list(drawn["anchors"].rows["panel"].unique()) == [
+        *("M 7B, HumanEval", "M 7B, MBPP+", "M 33B, HumanEval", "M 33B, MBPP+")
+    ]
+    assert list(drawn["anchors"].rows["label"]) == ["description", "prompt"] * 4
+    assert (
+        list(drawn["tuning"].rows["label"]) == ["HumanEval", "MBPP+"] * 2
+    )  # the ablation's other anchors are not here
+    tuned = all_tables()["tuned"].data
+    tuned = tuned[(tuned["share"] == 0.2) & (tuned["anchor"] == "description")]
+    np.testing.assert_allclose(drawn["tuning"].rows["value"], tuned["delta"] * 100)
+    np.testing.assert_allclose(drawn["tuning"].rows["box_high"], tuned["split_p75"] * 100)
+    assert drawn["cost"].rows.loc[0, ["label", "value", "low", "high"]].tolist() == ["cuda-6.7b", 1.5, 1.4, 1.7]
+
+
+def test_points_and_intervals_are_the_rows(drawn: dict[str, Drawing]) -> None:
+    drawing = drawn["anchors"]
+    for axis, (panel, rows) in zip(drawing.figure.axes, drawing.rows.groupby("panel", sort=False), strict=True):
+        assert axis.get_title(loc="right") == panel
+        squares, circles = (line for line in axis.get_lines() if line.get_marker() in "so")
+        assert list(squares.get_xdata()) == list(rows.loc[rows["label"] == "description", "value"])
+        assert list(circles.get_xdata()) == list(rows.loc[rows["label"] != "description", "value"])
+        ends = [segment[:, 0].tolist() for segment in axis.collections[0].get_segments()]
+        assert ends == rows[["low", "high"]].to_numpy().tolist()
+        assert [text.get_text() for text in axis.get_yticklabels()] == list(rows["label"])
+
+
+def test_cells_that_one_label_would_name_alike_are_told_apart() -> None:
+    rows = pd.DataFrame({"model": "M", "benchmark": "mbpp", "anchor": "prompt", "template": ["a", "b"], "x": 1.0})
+    rows = rows.assign(mask="per_token", profile="paper", dtype="float32", quantization="none")
+    assert list(intervals._rows(rows, "x", "x", "x")["label"]) == ["MBPP, a", "MBPP, b"]
+
+
+def test_nothing_is_cut_off_at_column_width(drawn: dict[str, Drawing]) -> None:
+    for drawing in drawn.values():
+        figure: Figure = drawing.figure
+        omega_curves.png(figure)
+        assert figure.get_size_inches()[0] == omega_curves.COLUMN_WIDTH
+        box = figure.get_tightbbox()
+        assert box.x0 >= 0
+        assert box.x1 <= omega_curves.COLUMN_WIDTH
+        for axis in figure.axes:
+            assert min(text.get_fontsize() for text in [*axis.get_xticklabels(), *axis.get_yticklabels()]) >= 6
+
+
+def test_files_are_deterministic(drawn: dict[str, Drawing], tmp_path: Path) -> None:
+    drawing = drawn["tuning"]
+    first, again = (
+        [path.read_bytes() for path in omega_curves.save(drawing.figure, drawing.rows, tmp_path / name, drawing.name)]
+        for name in ("1", "2")
+    )
+    assert first == again
+    assert b"/FontFile2" in first[1]
+
+
+def test_without_tables_there_is_no_figure() -> None:
+    assert intervals.drawings([]) == []

@@ -1,0 +1,97 @@
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from synthetic import all_tables, curve, outcomes
+
+from spa.analysis.evidence import Evidence, Speed
+from spa.report import paper_tables
+
+SPEED = Speed("cuda-6.7b", "random weights", True, 1.5, (1.4, 1.7), {16: 1.5}, 90, 60)
+
+
+def test_every_table_is_made_where_data_allow() -> None:
+    made = all_tables()
+    assert list(made) == list(paper_tables.TITLES)
+    assert paper_tables.missing(made.values()) == []
+
+
+def test_every_form_holds_the_same_rows() -> None:
+    for table in all_tables().values():
+        forms = table.forms()
+        n_rows = len(table.shown)
+        assert n_rows > 0
+        assert sum(line.startswith("|") for line in forms["md"].splitlines()) == n_rows + 2
+        assert forms["md"].startswith(f"# {table.title}\n")
+        assert all(note in forms["md"] for note in table.notes)
+        body = forms["tex"].split(r"\midrule")[1].split(r"\bottomrule")[0]
+        assert body.count(r"\\") == n_rows
+        assert r"\toprule" in forms["tex"]
+        assert len(pd.read_csv(io.StringIO(forms["csv"]))) >= n_rows
+
+
+def test_what_is_not_there_is_said() -> None:
+    made = paper_tables.tables(Evidence([]))
+    assert [table.name for table in made] == ["published"]
+    assert len(paper_tables.missing(made)) == len(paper_tables.NEEDS)
+    assert "No table 'Cost of SPA': it needs the benchmark of speed (make bench)." in paper_tables.missing(made)
+
+
+def test_the_main_table_has_models_by_benchmarks() -> None:
+    table = all_tables()["paper"]
+    assert list(table.shown.columns) == [
+        *(("Model", ""), ("Weights", "")),
+        *((name, part) for name in ("HumanEval", "MBPP+") for part in ("Plain", "SPA", "Delta")),
+    ]
+    assert list(table.shown["Model", ""]) == ["M 7B", "M 33B"]
+    assert list(table.shown["HumanEval", "Plain"]) == ["40.0", "40.0"]
+    assert r"\multicolumn{3}{c}{HumanEval}" in table.latex()
+    (delta, interval) = table.shown["MBPP+", "Delta"].iloc[0].split(" ", 1)
+    assert float(delta) == pytest.approx(40, abs=2)
+    assert interval.startswith("(+")
+
+
+def test_models_with_several_templates_have_a_row_each() -> None:
+    cells = [curve(outcomes([0.4, 0.8], 20), template=template) for template in ("deepseek", "evalplus")]
+    table = paper_tables.main(cells)
+    assert table is not None
+    assert list(table.shown["Template", ""]) == ["deepseek", "evalplus"]
+
+
+def test_the_ablation_compares_with_the_description() -> None:
+    """On the tasks that both have; nothing to compare where there is one anchor."""
+    described, other = curve(outcomes([0.3, 0.9], 40)), curve(outcomes([0.3, 0.6], 40), anchor="prompt")
+    other = other.of(other.task_ids[:30])
+    first, second = paper_tables.anchor_rows([described, other]).itertuples()
+    assert (first.anchor, first.n_tasks, np.isnan(first.less_description)) == ("description", 30, True)
+    assert second.less_description == pytest.approx(second.delta - first.delta)
+    assert second.less_low <= second.less_description <= second.less_high < 0
+    assert paper_tables.anchor_rows([described]).empty
+
+
+def test_the_optimum_of_a_curve() -> None:
+    (row,) = paper_tables.optimum_rows([curve(outcomes([0.2, 0.5, 0.9, 0.9, 0.3], 40))]).itertuples()
+    assert (row.best_lo, row.kept_lo, row.kept_hi, row.tried_hi) == pytest.approx((0.2, 0.2, 0.3, 0.4))
+    assert (row.highest_pass_at_1, row.steps, row.falls_after_rises) == (0.9, 4, 1)
+
+
+def test_cost() -> None:
+    table = all_tables()["cost"]
+    assert table.shown.iloc[0].tolist() == ["random weights", "1.50", "1.40", "1.70", "90.0", "60.0"]
+
+
+@pytest.mark.parametrize(
+    ("n_omegas", "shown"), [(10, [*range(1, 11)]), (20, [4, 8, 12, 16, 20]), (13, [3, 6, 8, 11, 13])]
+)
+def test_of_many_omegas_a_table_shows_few_and_its_csv_all(n_omegas: int, shown: list[int]) -> None:
+    cells = [
+        curve(outcomes([0.4] * (n_omegas + 1), 20), benchmark=name, visible=np.zeros(20))
+        for name in ("humaneval", "mbpp")
+    ]
+    omegas = cells[0].grid[1:]
+    made = {table.name: table for table in paper_tables.tables(Evidence(cells))}
+    for name, groups in (("every_task", 2), ("test_triggered", 4)):
+        table = made[name]
+        assert list(table.shown["Omega"]) == [f"{omegas[place - 1]:.3g}" for place in shown] * groups
+        assert len(pd.read_csv(io.StringIO(table.forms()["csv"]))) == n_omegas * groups

