@@ -5,6 +5,7 @@ omega = 0 is plain greedy decoding and omega = -1 the masked prompt alone (the s
 
 import math
 import re
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -119,6 +120,26 @@ def remaining(whole: OmegaSet, done: Iterable[tuple[float, float]]) -> list[Omeg
 def bounds(part: OmegaSet) -> list[tuple[float, float]]:
     """The part as result lines name it: (omega, omega) for each value, or the two ends of an interval."""
     return [(value, value) for value in part.values] if isinstance(part, Values) else [(part.lo, part.hi)]
+
+
+def holds(lo: Any, hi: Any, value: float, end: Any) -> Any:
+    """Whether the part from `lo` to `hi` holds `value`, of an omega set whose upper end is `end`.
+
+    Elementwise on floats and arrays. A part of an interval is half-open, its last part closed.
+    """
+    return (lo == value) | ((lo <= value) & (value < hi)) | ((hi == value) & (value == end))
+
+
+def omega_text(lo: float, hi: float) -> str:
+    """One value, or the part of an interval from `lo` up to `hi`."""
+    return f"{lo:g}" if hi - lo < sys.float_info.min else f"{lo:.4f}..{hi:.4f}"
+
+
+def omega_set_text(omega: list[float] | dict[str, float]) -> str:
+    """An omega set in the form that a manifest keeps."""
+    return (
+        f"{omega['lo']:g}..{omega['hi']:g}" if isinstance(omega, dict) else ", ".join(f"{value:g}" for value in omega)
+    )
 
 
 def _interval(lo: Any, hi: Any, closed: bool, whole: str) -> Interval:

@@ -3,6 +3,7 @@
 import itertools
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,3 +87,27 @@ def test_shares_add_up() -> None:
 def test_bounds() -> None:
     assert omega.bounds(Values((0.0, 0.5))) == [(0.0, 0.0), (0.5, 0.5)]
     assert omega.bounds(Interval(0.0, 0.5)) == [(0.0, 0.5)]
+
+
+@pytest.mark.parametrize(
+    ("written", "text"), [([0.0, 0.05, 1.0], "0, 0.05, 1"), ([0.2], "0.2"), ({"lo": 0.0, "hi": 0.5}, "0..0.5")]
+)
+def test_omega_set_text(written: list[float] | dict[str, float], text: str) -> None:
+    assert omega.omega_set_text(written) == text
+
+
+@pytest.mark.parametrize(
+    ("lo", "hi", "end", "expected"),
+    [
+        (0.0, 0.0, 0.5, True),
+        (0.1, 0.1, 0.5, False),
+        (0.0, 0.1, 0.5, True),
+        (-0.1, 0.1, 0.5, True),
+        (-0.1, 0.0, 0.5, False),  # half-open
+        (-0.1, 0.0, 0.0, True),  # the last part is closed
+        (-0.2, -0.1, -0.1, False),
+    ],
+)
+def test_which_parts_hold_zero(lo: float, hi: float, end: float, expected: bool) -> None:
+    assert omega.holds(lo, hi, 0, end) is expected
+    assert omega.holds(np.array([lo, 7.0]), np.array([hi, 7.0]), 0, np.array([end, 7.0])).tolist() == [expected, False]

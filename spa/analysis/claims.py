@@ -14,9 +14,9 @@ from omegaconf import OmegaConf
 
 from spa.analysis.curves import Curve
 from spa.analysis.evidence import Attention, Evidence, Speed
+from spa.analysis.formats import benchmark_name, signed
 from spa.analysis.readings import SHARE, percentiles, seeded, tune, tune_against
 from spa.config import CONF
-from spa.report.tables import benchmark_name, signed
 from spa.statistics import best_omegas, common_slope, falls_after_rises, pooled_steps
 
 Ruling = Literal["reproduced", "not reproduced", "not enough data"]

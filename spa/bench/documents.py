@@ -22,10 +22,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from spa.analysis import published
 from spa.analysis.curves import SAMPLED
+from spa.analysis.formats import benchmark_name, percent
 from spa.analysis.readings import SHARE, SPLITS
 from spa.config import CONF
 from spa.errors import SpaError
-from spa.report.tables import benchmark_name, omega_set_text, percent, pipe_table
+from spa.omega import omega_set_text
+from spa.report.tables import pipe_table
 from spa.results.store import Results, Run
 
 ROOT = CONF.parent

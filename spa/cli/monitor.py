@@ -9,8 +9,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from spa.analysis.formats import benchmark_name
 from spa.cli.status import Row, Standing
-from spa.report.tables import benchmark_name
 
 COLUMNS = ("run", "model", "benchmark", "anchor", "mask", "omega", "tasks", "tasks/min", "left", "scored", "state")
 NUMBERS = ("tasks", "tasks/min", "left", "scored")

@@ -17,9 +17,8 @@ from spa import omega
 from spa.analysis.aggregate import Cell
 from spa.cli.hydra_app import jobs
 from spa.errors import SpaError
-from spa.omega import OmegaSet
+from spa.omega import OmegaSet, omega_set_text
 from spa.records import Part
-from spa.report.tables import omega_set_text
 from spa.results.store import Results, Run
 
 STATES = ("running", "failed", "interrupted", "not scored", "complete")

@@ -13,6 +13,7 @@ import pandas as pd
 
 from spa.analysis import aggregate, claims, evidence
 from spa.analysis.aggregate import Cell
+from spa.analysis.formats import benchmark_name
 from spa.errors import SpaError
 from spa.report import page, paper_tables, tables
 from spa.report.cards import card
@@ -115,7 +116,7 @@ def _unfinished(results: list[Results], cells: list[Cell]) -> Iterator[str]:
 def _missing(cells: list[Cell], summary: pd.DataFrame) -> Iterator[str]:
     for cell in cells:
         done, status = aggregate.progress(cell), cell.field("status")
-        run = f"{cell.field('model')}, {tables.benchmark_name(cell.field('benchmark'))}, run {cell.run.key}"
+        run = f"{cell.field('model')}, {benchmark_name(cell.field('benchmark'))}, run {cell.run.key}"
         if done.done < done.total or status != "complete":
             what = "tasks over the whole interval" if isinstance(cell.field("omega"), dict) else "samples"
             state = "failed" if status == "failed" else "unfinished"
@@ -137,7 +138,7 @@ def _missing(cells: list[Cell], summary: pd.DataFrame) -> Iterator[str]:
 def _unmeasured(measured: list[Attention]) -> Iterator[str]:
     for place in measured:
         manifest = place.manifest()
-        cell = f"{manifest['model']}, {tables.benchmark_name(manifest['benchmark'])}, attention {place.key}"
+        cell = f"{manifest['model']}, {benchmark_name(manifest['benchmark'])}, attention {place.key}"
         if manifest["status"] != "complete":
             yield f"{cell}: unfinished: {manifest['n_tasks']} tasks are measured."
         if left_out := manifest["n_without_anchor"]:

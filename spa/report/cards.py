@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from spa.analysis.aggregate import Cell, progress
-from spa.report.tables import benchmark_name, omega_set_text
+from spa.analysis.formats import benchmark_name
+from spa.omega import omega_set_text
 
 
 @dataclass(frozen=True)

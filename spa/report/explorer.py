@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from spa.analysis.aggregate import BASELINE, SETTINGS, Cell, verdicts
+from spa.omega import omega_set_text
 from spa.records import Record, Span
-from spa.report.tables import omega_set_text
 from spa.results.store import solution_sha
 
 OMEGA_DIGITS = 7  # a breakpoint is known to about 1e-5

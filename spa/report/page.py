@@ -16,9 +16,9 @@ import pandas as pd
 from markupsafe import Markup
 
 from spa.analysis.claims import Verdict
+from spa.analysis.formats import benchmark_name
 from spa.report.cards import Card
 from spa.report.explorer import Explorer
-from spa.report.tables import benchmark_name
 
 FOLDER = Path(__file__).parent / "html"
 STYLES = ("report.css", "explorer.css")

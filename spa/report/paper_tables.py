@@ -14,8 +14,9 @@ from spa.analysis.aggregate import SETTINGS
 from spa.analysis.claims import ANCHOR, DEFAULTS
 from spa.analysis.curves import SAMPLED, Curve
 from spa.analysis.evidence import Evidence, Speed
+from spa.analysis.formats import benchmark_name, p_text, percent, signed
 from spa.analysis.readings import RESAMPLES, SHARE, SPLITS, SPLITS_OF_RESAMPLE, percentiles, seeded, tune
-from spa.report.tables import Format, Table, benchmark_name, p_text, percent, shown_as, signed
+from spa.report.tables import Format, Table, shown_as
 from spa.statistics import best_omegas, falls_after_rises, pooled_steps
 
 Columns = dict[str, tuple[str, Format]]  # heading -> column of the data, and how it is written

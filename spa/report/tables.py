@@ -1,6 +1,5 @@
 """Tidy data -> tables, and their text forms. Fractions become per cent only here, when they are rendered."""
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from tabulate import tabulate
+
+from spa.analysis.formats import benchmark_name
+from spa.omega import omega_text
 
 NOTE = (
     "95% CI: Wilson score interval. Delta (points), fixed, broken and p (exact two-sided McNemar test) compare with "
@@ -17,7 +19,6 @@ INTERVAL_NOTE = "Of an omega interval the table shows the parts that hold evenly
 
 Format = Callable[[Any], str]
 
-_BENCHMARKS = {"humaneval": "HumanEval", "humaneval_plus": "HumanEval+", "mbpp": "MBPP", "mbpp_plus": "MBPP+"}
 _SHOWN_OF_INTERVAL = 6
 
 
@@ -71,39 +72,6 @@ def shown_as(data: pd.DataFrame, headings: Mapping[str, tuple[str, Format]]) -> 
             for heading, (column, form) in headings.items()
         },
         dtype=object,
-    )
-
-
-def percent(rate: float) -> str:
-    """A rate as "12.3", its unit stands in the heading."""
-    return f"{rate * 100:.1f}"
-
-
-def signed(delta: float) -> str:
-    """A difference of rates in points, with its sign; a zero has none."""
-    text = f"{delta * 100:+.1f}"
-    return "0.0" if text in ("+0.0", "-0.0") else text
-
-
-def p_text(p_value: float) -> str:
-    """A p-value with three decimals, or that it is smaller."""
-    return "<0.001" if p_value < 0.0005 else f"{p_value:.3f}"
-
-
-def benchmark_name(benchmark: str) -> str:
-    """The benchmark as papers write it."""
-    return _BENCHMARKS.get(benchmark, benchmark)
-
-
-def omega_text(lo: float, hi: float) -> str:
-    """One value, or the part of an interval from `lo` up to `hi`."""
-    return f"{lo:g}" if hi - lo < sys.float_info.min else f"{lo:.4f}..{hi:.4f}"
-
-
-def omega_set_text(omega: list[float] | dict[str, float]) -> str:
-    """An omega set in the form that a manifest keeps."""
-    return (
-        f"{omega['lo']:g}..{omega['hi']:g}" if isinstance(omega, dict) else ", ".join(f"{value:g}" for value in omega)
     )
 
 

@@ -6,6 +6,7 @@ import pytest
 from synthetic import grid_with_plus, interval, points, write_run
 
 from spa.analysis import aggregate
+from spa.analysis.formats import percent
 from spa.report import tables
 from spa.results.store import Results
 
@@ -140,26 +141,9 @@ def test_an_empty_table_renders(tmp_path: Path) -> None:
     assert tables.csv(table).splitlines() == [",".join(aggregate.SUMMARY)]
 
 
-@pytest.mark.parametrize(
-    ("omega", "text"), [([0.0, 0.05, 1.0], "0, 0.05, 1"), ([0.2], "0.2"), ({"lo": 0.0, "hi": 0.5}, "0..0.5")]
-)
-def test_omega_set_text(omega: list[float] | dict[str, float], text: str) -> None:
-    assert tables.omega_set_text(omega) == text
-
-
-@pytest.mark.parametrize(("delta", "text"), [(0.0316, "+3.2"), (-0.2, "-20.0"), (0.0, "0.0"), (-0.0001, "0.0")])
-def test_signed(delta: float, text: str) -> None:
-    assert tables.signed(delta) == text
-
-
-@pytest.mark.parametrize(("p_value", "text"), [(0.0004, "<0.001"), (0.0006, "0.001"), (1.0, "1.000")])
-def test_p_text(p_value: float, text: str) -> None:
-    assert tables.p_text(p_value) == text
-
-
 def test_a_table_in_three_forms() -> None:
     data = pd.DataFrame({"name": ["a_b", "c"], "rate": [0.123456, float("nan")]})
-    shown = tables.shown_as(data, {"Name": ("name", str), "Rate (%)": ("rate", tables.percent)})
+    shown = tables.shown_as(data, {"Name": ("name", str), "Rate (%)": ("rate", percent)})
     table = tables.Table("t", "Rates", data, shown, 1, ("A note.",))
     forms = table.forms()
     assert forms["csv"] == "name,rate\na_b,0.123456\nc,\n"

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from spa.analysis.formats import benchmark_name
 from spa.report.figures.omega_curves import COLUMN_WIDTH, STYLE, Drawing
-from spa.report.tables import benchmark_name
 from spa.results.attention_files import Attention
 from spa.statistics import mean_band
 

@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 
 from spa.analysis.aggregate import SETTINGS
 from spa.analysis.claims import ANCHOR, RATIOS
+from spa.analysis.formats import benchmark_name
 from spa.analysis.readings import SHARE
 from spa.report.figures.omega_curves import COLOURS, COLUMN_WIDTH, STYLE, Drawing
-from spa.report.tables import Table, benchmark_name
+from spa.report.tables import Table
 
 ROW_HEIGHT = 0.17  # inches
 PANEL_HEIGHT = 0.32  # of a panel's title and margins

@@ -20,7 +20,7 @@ from matplotlib.patches import Patch
 
 from spa.analysis.aggregate import SETTINGS
 from spa.analysis.claims import ANCHOR, DEFAULTS
-from spa.report.tables import benchmark_name
+from spa.analysis.formats import benchmark_name
 from spa.results.files import write_atomically
 
 COLUMN_WIDTH = 3.4  # inches: one column of a two-column page
