@@ -1,4 +1,4 @@
-"""Tables, figures, verdicts and programs that are made already -> one self-contained HTML page.
+"""One self-contained HTML page of tables, figures, verdicts and programs.
 
 The page loads nothing: style, script, figures and data are in it, and its Content-Security-Policy allows nothing else,
 whatever a generated text holds.
@@ -12,37 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import pandas as pd
 from markupsafe import Markup
 
 from spa.analysis.claims import Verdict
 from spa.analysis.formats import benchmark_name
-from spa.report.cards import Card
 from spa.report.explorer import Explorer
+from spa.report.run_facts import RunFacts
+from spa.report.tables import RUN, Table
 
 FOLDER = Path(__file__).parent / "html"
 STYLES = ("report.css", "explorer.css")
 SCRIPTS = ("data.js", "curve.js", "task.js", "explorer.js")  # one module, in this order
-
-
-@dataclass(frozen=True)
-class Table:
-    """A rendered table: strings under readable headings. A column "Run" holds keys and links to their cards."""
-
-    title: str
-    shown: pd.DataFrame
-    sides: Sequence[str]  # of the columns: "left" or "right"
-    notes: Sequence[str]
-
-    @property
-    def columns(self) -> list[tuple[str, str]]:
-        """Heading and side."""
-        return list(zip(self.shown.columns, self.sides, strict=True))
-
-    @property
-    def rows(self) -> list[list[str]]:
-        rows: list[list[str]] = self.shown.to_numpy().tolist()
-        return rows
 
 
 @dataclass(frozen=True)
@@ -67,9 +47,9 @@ def render(
     explorer: Explorer,
     missing: Sequence[str],
     absent: Sequence[str],
-    cards: Sequence[Card],
+    runs: Sequence[RunFacts],
 ) -> str:
-    """The page. A section without content says so, the claims' is left out."""
+    """The page. A section without content says so; that of the claims is left out."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
         autoescape=True,
@@ -84,11 +64,12 @@ def render(
         verdicts=verdicts,
         tables=tables,
         figures=figures,
+        run_heading=RUN,
         explorer=explorer,
         index=_index(explorer),
         missing=missing,
         absent=absent,
-        cards=cards,
+        runs=runs,
         style=style,
         script=script,
         digest=_digest,

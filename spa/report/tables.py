@@ -1,25 +1,15 @@
-"""Tidy data -> tables, and their text forms. Fractions become per cent only here, when they are rendered."""
+"""Tables as readers get them: on a terminal, as Markdown, LaTeX and CSV files, and on the HTML page."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
-from spa.analysis.formats import benchmark_name
-from spa.omega import omega_text
-
-NOTE = (
-    "95% CI: Wilson score interval. Delta (points), fixed, broken and p (exact two-sided McNemar test) compare with "
-    "plain greedy decoding (omega = 0) on the same tasks; n/a: no plain run to compare with."
-)
-INTERVAL_NOTE = "Of an omega interval the table shows the parts that hold evenly spaced omegas; summary.csv holds all."
+RUN = "Run"  # the heading of a column of run keys; the page makes links of them
 
 Format = Callable[[Any], str]
-
-_SHOWN_OF_INTERVAL = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +22,8 @@ class Table:
     shown: pd.DataFrame
     n_names: int  # columns of `shown`, from the left, that name a row
     notes: tuple[str, ...]
+    said_once: tuple[str, ...] = ()  # columns that files and page leave empty where a row of equal names repeats them
+    has_heading: bool = True  # whether the files state the title
 
     @property
     def headings(self) -> list[str]:
@@ -40,7 +32,22 @@ class Table:
 
     @property
     def alignment(self) -> list[str]:
-        return ["left" if column < self.n_names else "right" for column in range(self.shown.shape[1])]
+        """ "left" for the columns that name something, "right" for numbers."""
+        return [
+            "left" if column < self.n_names or heading == RUN else "right"
+            for column, heading in enumerate(self.headings)
+        ]
+
+    @property
+    def columns(self) -> list[tuple[str, str]]:
+        """Heading and alignment of each."""
+        return list(zip(self.headings, self.alignment, strict=True))
+
+    @property
+    def rows(self) -> list[list[str]]:
+        """As files and page show them."""
+        rows: list[list[str]] = self._sparse().to_numpy().tolist()
+        return rows
 
     def forms(self) -> dict[str, str]:
         """Its files' contents, by suffix."""
@@ -48,20 +55,41 @@ class Table:
 
     def markdown(self) -> str:
         """A pipe table, its notes below."""
-        body = pipe_table(self.shown.to_numpy().tolist(), self.headings, self.alignment)
-        return "\n\n".join([f"# {self.title}", body, *self.notes]) + "\n"
+        body = pipe_table(self.rows, self.headings, self.alignment)
+        heading = [f"# {self.title}"] if self.has_heading else []
+        return "\n\n".join([*heading, body, *self.notes]) + "\n"
 
     def latex(self) -> str:
         """A `tabular` in booktabs style, to stand in a table environment of the paper's own; the notes are comments."""
-        comments = "".join(f"% {note}\n" for note in ["Needs \\usepackage{booktabs}.", self.title, *self.notes])
+        heading = [self.title] if self.has_heading else []
+        comments = "".join(f"% {note}\n" for note in ["Needs \\usepackage{booktabs}.", *heading, *self.notes])
         columns = "".join(side[0] for side in self.alignment)
-        return comments + self.shown.to_latex(index=False, escape=True, column_format=columns, multicolumn_format="c")
+        body: str = self._sparse().to_latex(index=False, escape=True, column_format=columns, multicolumn_format="c")
+        return comments + body
+
+    def text(self) -> str:
+        """For a terminal: the names as a heading, and below it the rows that share them."""
+        names, sides = list(self.shown.columns[: self.n_names]), self.alignment[self.n_names :]
+        groups = (
+            (", ".join(map(str, cell)), rows.drop(columns=names))
+            for cell, rows in self.shown.groupby(names, sort=False)
+        )
+        return "\n\n".join(
+            f"{heading}\n{_tabulated(rows.to_numpy().tolist(), list(rows.columns), sides, 'simple')}"
+            for heading, rows in groups
+        )
+
+    def _sparse(self) -> pd.DataFrame:
+        """`shown` that says once what its next rows repeat."""
+        repeats = self.shown == self.shown.shift()
+        same_names = repeats.iloc[:, : self.n_names].all(axis=1)
+        columns = {name: self.shown[name].mask(same_names & repeats[name], "") for name in self.said_once}
+        return self.shown.assign(**columns)
 
 
 def pipe_table(rows: Sequence[Sequence[str]], headings: Sequence[str], alignment: Sequence[str]) -> str:
     """Markdown, of cells as they stand; alignment: "left" or "right" for each column."""
-    table: str = tabulate(rows, headings, tablefmt="pipe", disable_numparse=True, colalign=alignment)
-    return table
+    return _tabulated(rows, headings, alignment, "pipe")
 
 
 def shown_as(data: pd.DataFrame, headings: Mapping[str, tuple[str, Format]]) -> pd.DataFrame:
@@ -75,117 +103,12 @@ def shown_as(data: pd.DataFrame, headings: Mapping[str, tuple[str, Format]]) -> 
     )
 
 
-def main_table(summary: pd.DataFrame) -> pd.DataFrame:
-    """Each model and benchmark: plain Pass@1, and SPA's at each omega with its comparison. Rows of `summary`.
-
-    All values of a run are rows; of an interval, the parts that hold six evenly spaced omegas.
-    """
-    runs = [_thinned(run) for _, run in summary.groupby(["key", "benchmark"], sort=False)]
-    return pd.concat(runs).sort_index(ignore_index=True) if runs else summary
-
-
-def rendered(table: pd.DataFrame) -> pd.DataFrame:
-    """A main table as strings under readable headings, the ones that name the cell first."""
-    is_plain = (table["omega_lo"] == 0) | ((table["omega_lo"] < 0) & (table["omega_hi"] > 0))
-
-    def compared(column: str, form: str, scale: float = 1) -> list[str]:
-        values = zip(table[column], table["delta"].isna(), is_plain, strict=True)
-        return ["n/a" if alone else "" if plain else form.format(value * scale) for value, alone, plain in values]
-
-    columns = {
-        "Model": table["model"],
-        "Weights": [dtype if q == "none" else f"{dtype}, {q}" for dtype, q in _pairs(table, "dtype", "quantization")],
-        "Benchmark": table["benchmark"].map(benchmark_name),
-        "Anchor (mask)": [f"{anchor} ({mask})" for anchor, mask in _pairs(table, "anchor", "mask")],
-        **{name.capitalize(): table[name] for name in _told_apart_by(table)},
-        "Tasks (anchored)": [f"{tasks} ({anchored})" for tasks, anchored in _pairs(table, "n_tasks", "n_anchored")],
-        "Plain (%)": ["n/a" if pd.isna(rate) else f"{rate * 100:.1f}" for rate in table["baseline_pass_at_1"]],
-        "Omega": [omega_text(lo, hi) for lo, hi in _pairs(table, "omega_lo", "omega_hi")],
-        "Pass@1 (%)": [f"{rate * 100:.1f}" for rate in table["pass_at_1"]],
-        "95% CI": [f"{low * 100:.1f} to {high * 100:.1f}" for low, high in _pairs(table, "ci_low", "ci_high")],
-        "Delta": ["0.0" if points in ("+0.0", "-0.0") else points for points in compared("delta", "{:+.1f}", 100)],
-        "Fixed": compared("fixed", "{}"),
-        "Broken": compared("broken", "{}"),
-        "p": ["<0.001" if value == "0.000" else value for value in compared("p_value", "{:.3f}")],
-        "Run": table["key"],
-    }
-    return pd.DataFrame(columns, dtype=object)
-
-
-def sparse(shown: pd.DataFrame) -> pd.DataFrame:
-    """A rendered table that says once what its next rows repeat."""
-    names = _names(shown)
-    repeats = shown == shown.shift()
-    same_cell = repeats[names].all(axis=1)
-    once = [*names, "Tasks (anchored)", "Plain (%)", "Run"]
-    return shown.assign(**{column: shown[column].mask(same_cell & repeats[column], "") for column in once})
-
-
-def notes(table: pd.DataFrame) -> list[str]:
-    """What a reader of the rendered table must know."""
-    return [NOTE, INTERVAL_NOTE] if (table["omega_lo"] < table["omega_hi"]).any() else [NOTE]
-
-
-def text(table: pd.DataFrame) -> str:
-    """For a terminal: a heading for each model, benchmark and anchor, and its rows below."""
-    shown = rendered(table)
-    names = _names(shown)
-    return "\n\n".join(
-        ", ".join(str(name) for name in cell) + "\n" + _tabulated(rows.drop(columns=names), "simple")
-        for cell, rows in shown.groupby(names, sort=False)
-    )
-
-
-def markdown(table: pd.DataFrame) -> str:
-    """The main table as a pipe table, its notes below."""
-    return "\n\n".join([_tabulated(sparse(rendered(table)), "pipe"), *notes(table)]) + "\n"
-
-
-def latex(table: pd.DataFrame) -> str:
-    r"""A `tabular` in booktabs style, to stand in a table environment of the paper's own; the notes are comments."""
-    shown = sparse(rendered(table))
-    comments = "".join(f"% {note}\n" for note in ["Needs \\usepackage{booktabs}.", *notes(table)])
-    columns = "".join(side[0] for side in alignment(shown))
-    return comments + shown.to_latex(index=False, escape=True, column_format=columns)
-
-
-def alignment(shown: pd.DataFrame) -> list[str]:
-    """ "left" for the columns that name something, "right" for numbers."""
-    textual = {*_names(shown), "Run"}
-    return ["left" if column in textual else "right" for column in shown.columns]
-
-
-def csv(table: pd.DataFrame) -> str:
+def csv(data: pd.DataFrame) -> str:
     """The numbers as they are: fractions, unrounded."""
-    return table.to_csv(index=False, lineterminator="\n")
+    return data.to_csv(index=False, lineterminator="\n")
 
 
-def _thinned(run: pd.DataFrame) -> pd.DataFrame:
-    if (run["omega_lo"] == run["omega_hi"]).all():
-        return run
-    omegas = np.linspace(run["omega_lo"].min(), run["omega_hi"].max(), _SHOWN_OF_INTERVAL)
-    return run.iloc[np.unique(np.searchsorted(run["omega_lo"], omegas, side="right") - 1)]
-
-
-def _told_apart_by(table: pd.DataFrame) -> list[str]:
-    """The further settings in which the table's runs of one model differ."""
-    by_model = table.groupby("model")
-    return [name for name in ("profile", "template") if (by_model[name].nunique() > 1).any()]
-
-
-def _names(shown: pd.DataFrame) -> list[str]:
-    """The columns that name the cell: those before its numbers."""
-    columns = list(shown.columns)
-    return columns[: columns.index("Tasks (anchored)")]
-
-
-def _pairs(table: pd.DataFrame, first: str, second: str) -> list[tuple[Any, Any]]:
-    return list(zip(table[first], table[second], strict=True))
-
-
-def _tabulated(shown: pd.DataFrame, form: str) -> str:
-    rows, headers = shown.to_numpy().tolist(), list(shown.columns)
-    lines: str = tabulate(
-        rows, headers, tablefmt=form, disable_numparse=True, colalign=alignment(shown) if rows else None
-    )
-    return lines
+def _tabulated(rows: Sequence[Sequence[str]], headings: Sequence[str], alignment: Sequence[str], form: str) -> str:
+    sides = alignment if rows else None  # tabulate aligns no columns without a row
+    table: str = tabulate(rows, headings, tablefmt=form, disable_numparse=True, colalign=sides)
+    return table

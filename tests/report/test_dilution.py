@@ -6,8 +6,8 @@ import pytest
 from matplotlib.collections import PolyCollection
 
 from spa.report.figures import dilution as dilution_figures
-from spa.report.figures import omega_curves
 from spa.report.figures.dilution import approximation_rows, dilution_rows
+from spa.report.figures.drawing import COLUMN_WIDTH
 from spa.results.store import Results
 from spa.runs.attention_dilution import APPROXIMATION, SHARES
 
@@ -88,21 +88,17 @@ def test_figures_show_the_rows(tmp_path: Path) -> None:
         "Same token (%)",
     ]
     for each in (dilution, approximation):
-        assert each.figure.get_size_inches()[0] == omega_curves.COLUMN_WIDTH
+        assert each.figure.get_size_inches()[0] == COLUMN_WIDTH
         assert "Means over 3 tasks" in each.caption
 
 
 def test_the_same_files_give_the_same_bytes(tmp_path: Path) -> None:
     place = write(tmp_path, shares({"A": 30, "B": 50, "C": 60}), scales())
     contents = [
-        [path.read_bytes() for drawn in dilution_figures.draw(place) for path in save(drawn, tmp_path / folder)]
+        [path.read_bytes() for drawn in dilution_figures.draw(place) for path in drawn.save(tmp_path / folder)]
         for folder in ("1", "2")
     ]
     assert contents[0] == contents[1]
-
-
-def save(drawn: omega_curves.Drawing, folder: Path) -> list[Path]:
-    return omega_curves.save(drawn.figure, drawn.rows, folder, drawn.name)
 
 
 def test_nothing_measured_draws_nothing(tmp_path: Path) -> None:

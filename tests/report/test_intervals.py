@@ -6,8 +6,8 @@ import pytest
 from matplotlib.figure import Figure
 from synthetic import all_tables
 
-from spa.report.figures import intervals, omega_curves
-from spa.report.figures.omega_curves import Drawing
+from spa.report.figures import intervals
+from spa.report.figures.drawing import COLUMN_WIDTH, Drawing, png
 
 
 @pytest.fixture(scope="module")
@@ -52,21 +52,18 @@ def test_cells_that_one_label_would_name_alike_are_told_apart() -> None:
 def test_nothing_is_cut_off_at_column_width(drawn: dict[str, Drawing]) -> None:
     for drawing in drawn.values():
         figure: Figure = drawing.figure
-        omega_curves.png(figure)
-        assert figure.get_size_inches()[0] == omega_curves.COLUMN_WIDTH
+        png(figure)
+        assert figure.get_size_inches()[0] == COLUMN_WIDTH
         box = figure.get_tightbbox()
         assert box.x0 >= 0
-        assert box.x1 <= omega_curves.COLUMN_WIDTH
+        assert box.x1 <= COLUMN_WIDTH
         for axis in figure.axes:
             assert min(text.get_fontsize() for text in [*axis.get_xticklabels(), *axis.get_yticklabels()]) >= 6
 
 
 def test_files_are_deterministic(drawn: dict[str, Drawing], tmp_path: Path) -> None:
     drawing = drawn["tuning"]
-    first, again = (
-        [path.read_bytes() for path in omega_curves.save(drawing.figure, drawing.rows, tmp_path / name, drawing.name)]
-        for name in ("1", "2")
-    )
+    first, again = ([path.read_bytes() for path in drawing.save(tmp_path / name)] for name in ("1", "2"))
     assert first == again
     assert b"/FontFile2" in first[1]
 

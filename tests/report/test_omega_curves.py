@@ -8,6 +8,7 @@ from synthetic import grid_with_plus, interval, points, write_run
 
 from spa.analysis import aggregate
 from spa.report.figures import omega_curves
+from spa.report.figures.drawing import Drawing, png
 from spa.results.store import Results
 
 
@@ -148,10 +149,9 @@ def test_a_plain_experiment_on_more_tasks_hides_no_curve(tmp_path: Path) -> None
 def test_files_are_deterministic_with_embedded_fonts_and_no_date(tmp_path: Path) -> None:
     interval(tmp_path)
     rows = curve(tmp_path)
-    first = [
-        path.read_bytes() for path in omega_curves.save(omega_curves.omega_curve(rows), rows, tmp_path / "1", "curve")
-    ]
-    again = omega_curves.save(omega_curves.omega_curve(rows), rows, tmp_path / "2", "curve")
+    drawings = [Drawing("curve", "", omega_curves.omega_curve(rows), rows) for _ in range(2)]
+    first = [path.read_bytes() for path in drawings[0].save(tmp_path / "1")]
+    again = drawings[1].save(tmp_path / "2")
     assert [path.name for path in again] == ["curve.png", "curve.pdf", "curve.csv"]
     assert [path.read_bytes() for path in again] == first
     png, pdf, csv = first
@@ -166,7 +166,7 @@ def test_legible_at_column_width(tmp_path: Path) -> None:
     interval(tmp_path)
     figure = omega_curves.omega_curve(curve(tmp_path))
     assert figure.get_size_inches()[0] == 3.4
-    omega_curves.png(figure)
+    png(figure)
     (axis,) = figure.axes
     assert min(text.get_fontsize() for text in [*axis.get_xticklabels(), *figure.legends[0].get_texts()]) >= 6
 

@@ -6,9 +6,10 @@ from typing import Any
 import pandas as pd
 
 from spa.analysis.claims import Verdict
-from spa.report.cards import Card
 from spa.report.explorer import Explorer, Series, packed
-from spa.report.page import FOLDER, SCRIPTS, STYLES, Figure, Table, render
+from spa.report.page import FOLDER, SCRIPTS, STYLES, Figure, render
+from spa.report.run_facts import RunFacts
+from spa.report.tables import Table
 
 VERDICTS = [
     Verdict(
@@ -34,16 +35,19 @@ VERDICTS = [
 ]
 
 
+SHOWN = pd.DataFrame({"Tasks": ["3"], "Run": ["aaaa"]})
+
+
 def page(**changes: Any) -> str:
     parts: dict[str, Any] = {
         "title": "a & b",
         "verdicts": [],
-        "tables": [Table("Main", pd.DataFrame({"Tasks": ["3"], "Run": ["aaaa"]}), ["right", "left"], ["Note."])],
+        "tables": [Table("main", "Main", SHOWN, SHOWN, 0, ("Note.",))],
         "figures": [Figure(b"png", "curve", "A caption.")],
         "explorer": Explorer([], packed([])),
         "missing": [],
         "absent": [],
-        "cards": [Card("aaaa", "A card", {"Run": "aaaa", "Warnings": "none"})],
+        "runs": [RunFacts("aaaa", "A run", {"Run": "aaaa", "Warnings": "none"})],
         **changes,
     }
     return re.sub(r"\s+", " ", render(**parts))
@@ -61,7 +65,7 @@ def test_claims_stand_first_with_links_to_their_runs() -> None:
     assert 'id="claims"' not in page()
 
 
-def test_tables_figures_and_cards() -> None:
+def test_tables_figures_and_runs() -> None:
     html = page()
     assert '<td class="left"><a href="#run-aaaa">aaaa</a></td>' in html
     assert '<th scope="col" class="right">Tasks</th>' in html
@@ -81,7 +85,7 @@ def test_nothing_but_the_page_s_own_script_and_style_may_run() -> None:
         explorer=Explorer([series], packed([])),
         missing=[],
         absent=[],
-        cards=[],
+        runs=[],
     )
     (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', html)
     (script,) = re.findall(r'<script type="module">(.*?)</script>', html, re.DOTALL)

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from spa.analysis.formats import benchmark_name
-from spa.report.figures.omega_curves import COLUMN_WIDTH, STYLE, Drawing
+from spa.report.figures.drawing import COLUMN_WIDTH, DOTTED, STYLE, Drawing, draw_grid
 from spa.results.attention_files import Attention
 from spa.statistics import mean_band
 
@@ -110,7 +110,7 @@ def dilution(rows: pd.DataFrame, title: str, omega: float) -> Figure:
         names = [
             f"{name}, {branch}" for name, _, _ in _PARTS.values() for branch in ("plain", rf"SPA $\omega={omega:g}$")
         ]
-        lines += [Line2D([], [], color="0.35", linewidth=0.8, linestyle=(0, (1, 1.5))), Patch(color="0.87")]
+        lines += [Line2D([], [], linewidth=0.8, **DOTTED), Patch(color="0.87")]
         figure.legend(
             lines, [*names, "even attention", _BAND], loc="outside lower center", ncols=2, frameon=False, handlelength=3
         )
@@ -123,14 +123,14 @@ def _draw_shares(panel: Axes, rows: pd.DataFrame) -> None:
         for branch, style in _BRANCHES.items():
             series = of_part[of_part["branch"] == branch]
             x, mean, low, high = (series[name].to_numpy() for name in ["x", "mean", "low", "high"])
-            look: dict[str, Any] = {"color": colour, "linestyle": style, "linewidth": 1.1, "markersize": 2.2}
-            panel.plot(x, mean * 100, marker=marker, **look)
+            line: dict[str, Any] = {"color": colour, "linestyle": style, "linewidth": 1.1, "markersize": 2.2}
+            panel.plot(x, mean * 100, marker=marker, **line)
             panel.fill_between(x, low * 100, high * 100, color=colour, alpha=0.15, linewidth=0)
         even = of_part.groupby("x")["uniform"].mean()  # of both branches, whose texts differ in length
-        panel.plot(even.index, even * 100, color="0.35", linewidth=0.8, linestyle=(0, (1, 1.5)))
+        panel.plot(even.index, even * 100, linewidth=0.8, **DOTTED)
     panel.set_xlim(left=0)
     panel.set_ylim(0, 100)
-    _grid(panel)
+    draw_grid(panel, "y")
 
 
 def approximation_rows(scales: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
@@ -172,22 +172,16 @@ def approximation(rows: pd.DataFrame, title: str) -> Figure:
             ):
                 series = rows[rows["quantity"] == quantity]
                 x, mean, low, high = (series[column].to_numpy() for column in ["omega", "mean", "low", "high"])
-                look: dict[str, Any] = {"color": colour, "marker": marker, "linestyle": style, "linewidth": 1.1}
-                panel.plot(x, mean * scale, markersize=3, label=name, **look)
+                line: dict[str, Any] = {"color": colour, "marker": marker, "linestyle": style, "linewidth": 1.1}
+                panel.plot(x, mean * scale, markersize=3, label=name, **line)
                 panel.fill_between(x, low * scale, high * scale, color=colour, alpha=0.15, linewidth=0)
             panel.set_ylabel(label)
             if label.startswith("Error"):
-                style = {"color": "0.35", "linewidth": 0.8, "linestyle": (0, (1, 1.5))}
-                panel.axhline(1, label="plain greedy", **style)
+                panel.axhline(1, label="plain greedy", linewidth=0.8, **DOTTED)
                 panel.set_ylim(bottom=0)
             panel.legend(frameon=False, handlelength=3)
-            _grid(panel)
+            draw_grid(panel, "y")
         panel.set_xlabel(r"Anchoring weight $\omega$")
         panel.set_xlim(left=0)
         figure.suptitle(title, fontsize=8)
     return figure
-
-
-def _grid(panel: Axes) -> None:
-    panel.grid(axis="y", color="0.9", linewidth=0.5)
-    panel.set_axisbelow(True)

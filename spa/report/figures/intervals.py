@@ -11,7 +11,7 @@ from spa.analysis.aggregate import SETTINGS
 from spa.analysis.claims import ANCHOR, RATIOS
 from spa.analysis.formats import benchmark_name
 from spa.analysis.readings import SHARE
-from spa.report.figures.omega_curves import COLOURS, COLUMN_WIDTH, STYLE, Drawing
+from spa.report.figures.drawing import COLOURS, COLUMN_WIDTH, DOTTED, STYLE, Drawing, draw_grid
 from spa.report.tables import Table
 
 ROW_HEIGHT = 0.17  # inches
@@ -21,7 +21,7 @@ DRAWN = ["panel", "label", "value", "low", "high", "box_low", "box_high"]
 
 
 def drawings(tables: Iterable[Table]) -> list[Drawing]:
-    """Anchor ablation, spread of the tuning splits, best omegas, cost: of those of `paper.tables` that are there."""
+    """Anchor ablation, spread of the tuning splits, best omegas and cost, where their tables are there."""
     data = {table.name: table.data for table in tables}
     none = pd.DataFrame(columns=["anchor", "share"])
     tuned = data.get("tuned", none)
@@ -61,13 +61,13 @@ def drawings(tables: Iterable[Table]) -> list[Drawing]:
         ),
     ]
     return [
-        Drawing(name, caption, forest(rows, axis, lines), rows)
+        Drawing(name, caption, interval_figure(rows, axis, lines), rows)
         for name, caption, axis, rows, lines in made
         if len(rows)
     ]
 
 
-def forest(rows: pd.DataFrame, axis_label: str, lines: Sequence[float] = ()) -> Figure:
+def interval_figure(rows: pd.DataFrame, axis_label: str, lines: Sequence[float] = ()) -> Figure:
     """`rows` with the columns DRAWN, not empty: a panel for each `panel`, in their order; boxes may be NaN.
 
     `lines` are values to compare with.
@@ -80,7 +80,7 @@ def forest(rows: pd.DataFrame, axis_label: str, lines: Sequence[float] = ()) -> 
         for axis, panel in zip(axes, panels, strict=True):
             places = np.arange(len(panel))[::-1]
             for value in lines:
-                axis.axvline(value, color="0.35", linewidth=0.7, linestyle=(0, (1, 1.5)), zorder=1)
+                axis.axvline(value, linewidth=0.7, zorder=1, **DOTTED)
             axis.hlines(places, panel["low"], panel["high"], color=COLOURS[0], linewidth=1.1)
             axis.barh(
                 places,
@@ -97,8 +97,7 @@ def forest(rows: pd.DataFrame, axis_label: str, lines: Sequence[float] = ()) -> 
             axis.set_ylim(-0.6, len(panel) - 0.4)
             axis.set_title(panel["panel"].iloc[0], loc="right")  # grows to the left, over the labels
             axis.tick_params(axis="y", length=0)
-            axis.grid(axis="x", color="0.9", linewidth=0.5)
-            axis.set_axisbelow(True)
+            draw_grid(axis, "x")
         axes[-1].locator_params(axis="x", nbins=5)
         axes[-1].set_xlabel(axis_label)
     return figure

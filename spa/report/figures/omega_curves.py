@@ -1,13 +1,7 @@
-"""Tidy data -> figures. A function takes numbers and returns a figure; `save` writes it.
+"""Pass@1 over omega: a line for each run over an interval, or for runs of single omegas with equal settings."""
 
-Colours are Okabe and Ito's, which colour-blind readers can tell apart; line styles and markers tell the same in grey.
-"""
-
-import io
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -21,9 +15,8 @@ from matplotlib.patches import Patch
 from spa.analysis.aggregate import SETTINGS
 from spa.analysis.claims import ANCHOR, DEFAULTS
 from spa.analysis.formats import benchmark_name
-from spa.results.files import write_atomically
+from spa.report.figures.drawing import COLOURS, COLUMN_WIDTH, DOTTED, STYLE, Drawing, draw_grid
 
-COLUMN_WIDTH = 3.4  # inches: one column of a two-column page
 IN_A_COLUMN = 2  # panels; more stand in two columns
 PANEL_HEIGHT = 1.7
 LEGEND_ROW = 0.14
@@ -32,8 +25,7 @@ USUAL = {"anchor": ANCHOR, "mask": DEFAULTS["mask"]}
 PANEL = ["model", "benchmark"]
 SERIES = [*(name for name in SETTINGS if name not in PANEL), "experiment"]
 _DRAWN = ["n_tasks", "pass_at_1", "ci_low", "ci_high", "baseline_pass_at_1"]
-# Lists of coprime lengths: only the 43rd series looks like the first.
-COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
+# Seven colours, seven markers and six line styles: only the 43rd series looks like the first.
 MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 _LINES: list[str | tuple[int, tuple[float, ...]]] = [
     "-",
@@ -43,27 +35,6 @@ _LINES: list[str | tuple[int, tuple[float, ...]]] = [
     (0, (8, 2)),
     (0, (4, 1.2, 1, 1.2, 1, 1.2)),
 ]
-STYLE: dict[Any, Any] = {
-    "font.size": 7.5,
-    "axes.titlesize": 8,
-    "legend.fontsize": 6.5,
-    "axes.linewidth": 0.6,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "pdf.fonttype": 42,  # TrueType outlines, which publishers ask for
-}
-
-
-@dataclass(frozen=True, eq=False)
-class Drawing:
-    """A figure, and the rows that it draws."""
-
-    name: str  # of its files, without suffix
-    caption: str
-    figure: Figure
-    rows: pd.DataFrame
 
 
 def omega_curves(summary: pd.DataFrame) -> list[Drawing]:
@@ -100,7 +71,7 @@ def omega_curve(rows: pd.DataFrame) -> Figure:
     function; up to two lines have 95% Wilson bands.
     """
     with mpl.rc_context(STYLE):
-        number = rows.groupby(SERIES).ngroup()  # the same look for the same series in every panel
+        number = rows.groupby(SERIES).ngroup()  # a series looks the same in every panel
         has_bands = _has_bands(rows)
         rows = rows.assign(label=_labels(rows), number=number)
         panels = list(rows.groupby(PANEL))
@@ -169,30 +140,6 @@ def _labels(rows: pd.DataFrame) -> pd.Series:
     return names.agg(", ".join, axis=1)
 
 
-def png(figure: Figure) -> bytes:
-    """The figure at 200 dpi, without the drawing program's name."""
-    return _bytes(figure, "png", {"Software": None})
-
-
-def pdf(figure: Figure) -> bytes:
-    """The figure with its fonts embedded, without a creation date."""
-    return _bytes(figure, "pdf", {"CreationDate": None})
-
-
-def save(figure: Figure, drawn: pd.DataFrame, folder: Path, name: str) -> list[Path]:
-    """Write `name`.png, .pdf and, with what the figure draws, .csv; the same figure gives the same bytes."""
-    contents: dict[str, str | bytes] = {
-        "png": png(figure),
-        "pdf": pdf(figure),
-        "csv": drawn.to_csv(index=False, lineterminator="\n"),
-    }
-    paths = []
-    for suffix, content in contents.items():
-        paths.append(folder / f"{name}.{suffix}")
-        write_atomically(paths[-1], content)
-    return paths
-
-
 def _draw_panel(axis: Axes, panel: pd.DataFrame, has_bands: bool) -> None:
     for _, series in panel.groupby(SERIES):
         is_part = series["omega_lo"] < series["omega_hi"]
@@ -201,17 +148,15 @@ def _draw_panel(axis: Axes, panel: pd.DataFrame, has_bands: bool) -> None:
         if not is_part.all():
             _draw_points(axis, series[~is_part], has_bands)
     for plain in sorted(panel["baseline_pass_at_1"].dropna().unique()):
-        style: dict[str, Any] = {"color": "0.35", "linewidth": 0.7, "linestyle": (0, (1, 1.5))}
-        axis.axhline(plain * 100, label=r"plain greedy ($\omega = 0$)", zorder=1, **style)
+        axis.axhline(plain * 100, label=r"plain greedy ($\omega = 0$)", zorder=1, linewidth=0.7, **DOTTED)
     axis.set_ylabel("Pass@1 (%)")
     axis.set_ylim(bottom=max(0, axis.get_ylim()[0]))
-    axis.grid(axis="y", color="0.9", linewidth=0.5)
-    axis.set_axisbelow(True)
+    draw_grid(axis, "y")
 
 
 def _draw_points(axis: Axes, rows: pd.DataFrame, has_bands: bool) -> None:
     omega, rate, low, high = (rows[c].to_numpy(dtype=float) for c in ["omega_lo", "pass_at_1", "ci_low", "ci_high"])
-    style = _look(rows)
+    style = _line_style(rows)
     axis.plot(omega, rate * 100, marker=MARKERS[rows["number"].iloc[0] % len(MARKERS)], markersize=3.5, **style)
     if not has_bands:
         return
@@ -232,14 +177,14 @@ def _draw_steps(axis: Axes, rows: pd.DataFrame, has_bands: bool) -> None:
         return np.append(np.insert(values, gaps, np.nan), values[-1])
 
     omega = np.append(np.insert(starts, gaps, ends[gaps - 1]), ends[-1])
-    style = _look(rows)
+    style = _line_style(rows)
     axis.step(omega, staircase("pass_at_1"), where="post", **style)
     if has_bands:
         low, high = staircase("ci_low"), staircase("ci_high")
         axis.fill_between(omega, low, high, step="post", color=style["color"], alpha=0.15, linewidth=0)
 
 
-def _look(series: pd.DataFrame) -> dict[str, Any]:
+def _line_style(series: pd.DataFrame) -> dict[str, Any]:
     number, label = series[["number", "label"]].iloc[0]
     return {
         "color": COLOURS[number % len(COLOURS)],
@@ -247,10 +192,3 @@ def _look(series: pd.DataFrame) -> dict[str, Any]:
         "linewidth": 1.1,
         "label": label,
     }
-
-
-def _bytes(figure: Figure, form: str, metadata: dict[str, None]) -> bytes:
-    buffer = io.BytesIO()
-    with mpl.rc_context(STYLE):
-        figure.savefig(buffer, format=form, dpi=200, metadata=metadata)
-    return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""Provenance: what produced a run's texts and verdicts, and how much of it is there. Without times."""
+"""The facts of a run: what produced its texts and verdicts, and how much of it is there. Without times."""
 
 import re
 from collections.abc import Mapping
@@ -11,16 +11,16 @@ from spa.omega import omega_set_text
 
 
 @dataclass(frozen=True)
-class Card:
-    """A run's facts, each under its name; "none" where there is nothing to say."""
+class RunFacts:
+    """Each fact under its name; "none" where there is nothing to say."""
 
     key: str
     title: str
     facts: Mapping[str, str]
 
 
-def card(cell: Cell) -> Card:
-    """The card of a run, from its manifest and lines."""
+def run_facts(cell: Cell) -> RunFacts:
+    """From the run's manifest and lines."""
     manifest, done = cell.manifest, progress(cell)
     scoring = manifest.get("scoring") or {}
     data = manifest.get("data") or {}
@@ -53,7 +53,7 @@ def card(cell: Cell) -> Card:
         "Hardware": _flat(manifest.get("hardware")),
     }
     names = [cell.field("model"), benchmark, f"{cell.field('anchor')} ({cell.field('mask')})", f"ω = {omega}"]
-    return Card(cell.run.key, ", ".join(names), {name: value or "none" for name, value in facts.items()})
+    return RunFacts(cell.run.key, ", ".join(names), {name: value or "none" for name, value in facts.items()})
 
 
 def _flat(value: Any, between: str = "; ") -> str:
