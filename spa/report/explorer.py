@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from spa.analysis.aggregate import BASELINE, SETTINGS, Cell, verdicts
-from spa.omega import omega_set_text
+from spa.omega import Interval, OmegaSet, from_json, has_zero, holds, omega_set_text
 from spa.records import Record, Span
 from spa.results.store import solution_sha
 
@@ -106,11 +106,11 @@ def explorer(cells: Iterable[Cell], tasks: pd.DataFrame, summary: pd.DataFrame) 
         lines: dict[str, Task] = {}
         for key in shown:
             _read(by_key[key], lines, shown[key])
-        plain = {task_id: _at_zero(task) for task_id, task in lines.items()}
+        plain = _plain_lines(lines, _omegas(by_key[keys[0]]))
         if not any(plain.values()) and keys[0] in plain_keys:
-            other: dict[str, Task] = {}
-            _read(by_key[plain_keys[keys[0]]], other, {0.0})
-            plain = {task_id: _at_zero(task) for task_id, task in other.items()}
+            holder, other = by_key[plain_keys[keys[0]]], dict[str, Task]()
+            _read(holder, other, {0.0})
+            plain = _plain_lines(other, _omegas(holder))
         series.append(
             Series(
                 model=by_key[keys[0]].field("model"),
@@ -135,7 +135,7 @@ def _sliders(by_key: dict[str, Cell], tasks: pd.DataFrame, summary: pd.DataFrame
     identity = tasks.drop_duplicates("key").set_index("key").astype(str)
     series: dict[tuple[str, ...], list[str]] = {}
     for key in summary["key"].unique():
-        alone = key if _is_interval(by_key[key]) else ""
+        alone = key if isinstance(_omegas(by_key[key]), Interval) else ""
         same = (*identity.loc[key, ["experiment", *SETTINGS, "plain_identity"]], alone)
         series.setdefault(same, []).append(key)
     return list(series.values())
@@ -147,25 +147,23 @@ def _plain_keys(by_key: dict[str, Cell], tasks: pd.DataFrame) -> dict[str, str]:
     runs = runs.assign(n=runs["key"].map(tasks.groupby("key", observed=True)["task_id"].nunique()).astype(int))
     found: dict[str, str] = {}
     for _, equal in runs.sort_values(["n", "key"], ascending=[False, True]).groupby(BASELINE, sort=False):
-        plain = [key for key in equal["key"] if _holds_zero(by_key[key])]
+        plain = [key for key in equal["key"] if has_zero(_omegas(by_key[key]))]
         found |= dict.fromkeys(equal["key"], plain[0]) if plain else {}
     return found
 
 
-def _is_interval(cell: Cell) -> bool:
-    return isinstance(cell.field("omega"), dict)
+def _omegas(cell: Cell) -> OmegaSet:
+    return from_json(cell.field("omega"))
 
 
-def _holds_zero(cell: Cell) -> bool:
-    omega = cell.field("omega")
-    return bool(omega["lo"] <= 0 <= omega["hi"]) if isinstance(omega, dict) else 0 in omega
+def _plain_lines(tasks: dict[str, Task], omegas: OmegaSet) -> dict[str, Line | None]:
+    """The line of each task that holds omega 0."""
 
+    def plain_line(task: Task) -> Line | None:
+        at_zero = [line for line in task.lines if holds(line.omega_lo, line.omega_hi, 0, omegas.hi)]
+        return max(at_zero, default=None, key=lambda line: line.omega_lo)
 
-def _at_zero(task: Task) -> Line | None:
-    """The line that holds omega 0: of two that meet there, the right one."""
-    return max(
-        (line for line in task.lines if line.omega_lo <= 0 <= line.omega_hi), default=None, key=lambda line: line[0]
-    )
+    return {task_id: plain_line(task) for task_id, task in tasks.items()}
 
 
 def _read(cell: Cell, into: dict[str, Task], omegas: set[float]) -> None:

@@ -139,6 +139,18 @@ def test_omega_zero_lies_in_the_part_on_its_right(tmp_path: Path, lo: float, cut
     assert_the_tasks_give_the_steps(contents)
 
 
+@pytest.mark.parametrize(("hi", "is_plain"), [(0.0, True), (0.5, False)])
+def test_a_part_that_ends_at_zero_holds_it_only_as_the_last(tmp_path: Path, hi: float, is_plain: bool) -> None:
+    """The part [-0.2, 0] of -0.5..0 is closed; [-0.2, 0) of -0.5..0.5 is not, and what follows it is missing."""
+    verdicts = {"A": [(-0.5, -0.2, "f"), (-0.2, 0.0, "p")]}
+    if hi > 0:
+        verdicts["B"] = [(-0.5, 0.5, "p")]
+    write_run(tmp_path, "k", verdicts, omega={"lo": -0.5, "hi": hi})
+    contents = unpacked(explored(tmp_path)[0].series[0].data)
+    assert (contents["tasks"][0]["plain"] is not None) is is_plain
+    assert_the_tasks_give_the_steps(contents)
+
+
 def test_tasks_stand_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     write_run(tmp_path, "k", {task: points("p") for task in ("Mbpp/10", "Mbpp/9", "Mbpp/100")})
     contents = unpacked(explored(tmp_path)[0].series[0].data)
