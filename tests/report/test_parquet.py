@@ -1,20 +1,25 @@
-"""Parquet and back gives the same tables; nothing leaves the machine unless it is asked for."""
+"""An export holds all that the results hold; nothing leaves the machine unless it is asked for."""
 
 import json
 import runpy
+import shutil
 import socket
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import datasets
 import pytest
-from synthetic import generation, grid_with_plus, interval, points, score, write_run
+from huggingface_hub import HfApi, RepoUrl
+from huggingface_hub.utils import filter_repo_objects, httpx
+from pyarrow import parquet
+from synthetic import SCORER, generation, grid_with_plus, interval, points, score, write_run
 
+import spa.report.parquet
 from spa.errors import SpaError
-from spa.records import VisibleScore
-from spa.report import build
-from spa.report.parquet import export, restore
+from spa.records import Generation, Record, Score, VisibleScore
+from spa.report.parquet import FILE, export
 from spa.results.store import Results, find_results, solution_sha
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "export.py"
@@ -47,23 +52,44 @@ def results(tmp_path: Path) -> Path:
     return tmp_path / "results"
 
 
-def summary(folder: Path, out: Path) -> bytes:
-    return build.build(find_results([folder]), out).summary.read_bytes()
+def rows(folder: Path, table: str) -> list[dict[str, Any]]:
+    (path,) = (folder / table).iterdir()
+    return list(parquet.read_table(path).to_pylist())
 
 
-def test_an_export_read_back_gives_the_same_tables(results: Path, tmp_path: Path) -> None:
+def record(kind: type[Record], row: dict[str, Any], prefix: str = "") -> str:
+    """The record in the columns of a row, as the line that holds it; every field has one."""
+    return kind(**{field.name: row[prefix + field.name] for field in fields(kind)}).to_json()
+
+
+def test_rows_hold_every_field(results: Path, tmp_path: Path) -> None:
     export(find_results([results]), tmp_path / "export")
-    restored = restore(tmp_path / "export", tmp_path / "back")
-    assert [found.folder.name for found in restored] == ["first", "second"]
-    assert summary(tmp_path / "back", tmp_path / "2") == summary(results, tmp_path / "1")
-    for before, after in zip(find_results([results]), restored, strict=True):
-        for run in before.runs():
-            same = after.run(run.key)
-            assert [sample.to_json() for sample in same.samples()] == [sample.to_json() for sample in run.samples()]
-            assert same.manifest() == run.manifest()
-            assert same.visible() == run.visible()
-    for path in sorted((tmp_path / "1").rglob("*.*")):
-        assert (tmp_path / "2" / path.relative_to(tmp_path / "1")).read_bytes() == path.read_bytes()
+    samples = iter(rows(tmp_path / "export", "samples"))
+    cells = iter(rows(tmp_path / "export", "cells"))
+    for folder in find_results([results]):
+        for run in folder.runs():
+            cell = next(cells)
+            assert (cell["results"], cell["key"]) == (folder.folder.name, run.key)
+            assert json.loads(cell["manifest"]) == run.manifest()
+            scores = {line.solution_sha: line.to_json() for line in run.scores() if line.scorer_id == SCORER}
+            visible = {line.solution_sha: line.to_json() for line in run.visible()}
+            for sample in run.samples():
+                row, sha = next(samples), solution_sha(sample.solution)
+                assert (row["results"], row["key"]) == (folder.folder.name, run.key)
+                assert record(Generation, row) == sample.to_json()
+                verdict = record(Score, row, "verdict_") if row["verdict_scorer_id"] else None
+                assert verdict == scores.get(sha)
+                shown = record(VisibleScore, row, "visible_") if row["visible_task_id"] else None
+                assert shown == visible.get(sha)
+    assert not [*samples, *cells]
+
+
+def test_many_rows_are_written_in_groups(results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    export(find_results([results]), tmp_path / "one")
+    monkeypatch.setattr(spa.report.parquet, "ROW_GROUP", 10)
+    export(find_results([results]), tmp_path / "several")
+    assert parquet.ParquetFile(tmp_path / "several" / "samples" / FILE).num_row_groups == 3
+    assert rows(tmp_path / "one", "samples") == rows(tmp_path / "several", "samples")
 
 
 def test_a_row_for_each_sample_with_its_verdict(results: Path, tmp_path: Path) -> None:
@@ -83,41 +109,47 @@ def test_a_row_for_each_sample_with_its_verdict(results: Path, tmp_path: Path) -
 
 
 def test_pushing_needs_a_repository(results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pushed: list[tuple[int, str, str]] = []
+    """What is sent can be loaded; other files in the folder stay here, and older tables there go."""
+    hub = tmp_path / "hub"
 
-    def push(self: datasets.Dataset, repo_id: str, config_name: str) -> None:
-        pushed.append((len(self), repo_id, config_name))
+    def create(self: HfApi, repo_id: str, *, repo_type: str, exist_ok: bool) -> RepoUrl:
+        assert exist_ok
+        return RepoUrl(f"https://huggingface.co/datasets/{repo_id}")
 
-    monkeypatch.setattr(datasets.Dataset, "push_to_hub", push)
-    command(monkeypatch, str(results), "--out", str(tmp_path / "export"))
-    assert pushed == []
-    command(monkeypatch, str(results), "--out", str(tmp_path / "export"), "--push-to-hub", "someone/spa")
-    assert pushed == [(12 + 8 + 2 + 4, "someone/spa", "samples"), (5, "someone/spa", "cells")]
+    def upload(self: HfApi, *, repo_id: str, repo_type: str, folder_path: Path, **patterns: list[str]) -> None:
+        assert (repo_id, repo_type) == ("someone/spa", "dataset")
+        assert list(filter_repo_objects([f"cells/{FILE}", "notes"], allow_patterns=patterns["delete_patterns"]))
+        names = [str(path.relative_to(folder_path)) for path in folder_path.rglob("*") if path.is_file()]
+        for name in filter_repo_objects(names, allow_patterns=patterns["allow_patterns"]):
+            (hub / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(folder_path / name, hub / name)
+
+    monkeypatch.setattr(HfApi, "create_repo", create)
+    monkeypatch.setattr(HfApi, "upload_folder", upload)
+    out = tmp_path / "export"
+    command(monkeypatch, str(results), "--out", str(out))
+    assert not hub.exists()
+    (out / "notes.txt").write_text("mine")
+    command(monkeypatch, str(results), "--out", str(out), "--push-to-hub", "someone/spa")
+    assert not (hub / "notes.txt").exists()
+    for name, n_rows in (("samples", 12 + 8 + 2 + 4), ("cells", 5)):
+        assert len(datasets.load_dataset(str(hub), name, split="train", cache_dir=str(tmp_path / "cache"))) == n_rows
 
 
-def test_a_hub_that_refuses_is_one_line(results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def push(*args: Any, **kwargs: Any) -> None:
-        raise ConnectionError("no route")
+@pytest.mark.parametrize("error", [ConnectionError("no route"), httpx.ConnectError("no route")])
+def test_a_hub_that_refuses_is_one_line(
+    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise error
 
-    monkeypatch.setattr(datasets.Dataset, "push_to_hub", push)
+    monkeypatch.setattr(HfApi, "create_repo", refuse)
     with pytest.raises(SpaError, match="cannot push to someone/spa: no route; log in"):
         export(find_results([results]), tmp_path / "export", "someone/spa")
-    assert restore(tmp_path / "export", tmp_path / "back"), "the export itself is there"
+    assert rows(tmp_path / "export", "cells"), "the export itself is there"
 
 
-def test_the_command_restores(
-    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    command(monkeypatch, str(results), "--out", str(tmp_path / "export"))
-    command(monkeypatch, "--restore", str(tmp_path / "export"), "--out", str(tmp_path / "back"))
-    assert capsys.readouterr().out.split() == [str(tmp_path / part) for part in ("export", "back/first", "back/second")]
-    with pytest.raises(SystemExit) as exit_:
-        command(monkeypatch, "--restore", str(tmp_path / "export"), "--out", str(tmp_path / "back"))
-    assert exit_.value.code == 2
-    assert "is there already; give an empty folder" in capsys.readouterr().err
-
-
-def test_folders_that_cannot_be_exported_or_restored(tmp_path: Path) -> None:
+def test_folders_that_cannot_be_exported(tmp_path: Path) -> None:
     for parent in ("a", "b"):
         write_run(tmp_path / parent / "same", "k", {"A": points("p")})
     with pytest.raises(SpaError, match=r"have the same name \(same, same\); rename one"):
@@ -127,8 +159,11 @@ def test_folders_that_cannot_be_exported_or_restored(tmp_path: Path) -> None:
     with pytest.raises(SpaError, match=r"cannot export: .*samples.jsonl:1 is not a valid line"):
         export([Results(tmp_path / "broken")], tmp_path / "out")
     assert not list((tmp_path / "out").rglob("*.parquet"))
-    with pytest.raises(SpaError, match=r"broken is not an export: it has no cells/\*.parquet"):
-        restore(tmp_path / "broken", tmp_path / "back")
+    run = write_run(tmp_path / "surrogate", "k", {})
+    run.append_samples([generation("A", "'\ud800'", 0.0, 0.0)])
+    with pytest.raises(SpaError, match=r"cannot export: .*surrogates not allowed"):
+        export([Results(tmp_path / "surrogate")], tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
 
 
 def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
