@@ -6,18 +6,18 @@ Every table says in its notes which of the three readings it shows. A table that
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 
 from spa.analysis import published, readings
+from spa.analysis.ablation import anchor_rows
 from spa.analysis.aggregate import SETTINGS
 from spa.analysis.claims import ANCHOR, DEFAULTS
 from spa.analysis.curves import SAMPLED, Curve
 from spa.analysis.evidence import Evidence, Speed
 from spa.analysis.formats import benchmark_name, p_text, percent, signed
-from spa.analysis.readings import RESAMPLES, SHARE, SPLITS, SPLITS_OF_RESAMPLE, percentiles, seeded, tune
+from spa.analysis.optimum import optimum_rows
+from spa.analysis.readings import RESAMPLES, SHARE, SPLITS, SPLITS_OF_RESAMPLE
 from spa.report.tables import Format, Table, shown_as
-from spa.statistics import best_omegas, falls_after_rises, pooled_steps
 
 Columns = dict[str, tuple[str, Format]]  # heading -> column of the data, and how it is written
 
@@ -143,7 +143,7 @@ _COST: Columns = {
 
 
 def tables(evidence: Evidence) -> list[Table]:
-    """Those that the evidence allows."""
+    """The tables that the evidence allows."""
     curves = evidence.curves
     tested = [INTERVAL, TESTS]
     origin: dict[str, tuple[str, Format]] = {
@@ -152,7 +152,7 @@ def tables(evidence: Evidence) -> list[Table]:
     }
     trigger: dict[str, tuple[str, Format]] = {"Trigger": ("trigger", str), **_OMEGA, "Triggered": ("n_triggered", str)}
     made = [
-        main(curves),
+        models_by_benchmarks(curves),
         _thinned("every_task", _OMEGA | _RATES | _TESTED, readings.every_task_rows(curves), [EVERY_TASK, *tested]),
         _table("tuned", _CELL, _SHARE | _RATES | _SPREAD, readings.tuned_rows(curves), [TUNED, SPREAD, INTERVAL]),
         _table(
@@ -167,13 +167,13 @@ def tables(evidence: Evidence) -> list[Table]:
     return [table for table in made if table is not None]
 
 
-def missing(made: Iterable[Table]) -> list[str]:
+def missing_tables(made: Iterable[Table]) -> list[str]:
     """A sentence for each table that could not be made."""
     names = {table.name for table in made}
     return [f"No table '{TITLES[name]}': it needs {needs}." for name, needs in NEEDS.items() if name not in names]
 
 
-def main(curves: Iterable[Curve]) -> Table | None:
+def models_by_benchmarks(curves: Iterable[Curve]) -> Table | None:
     """The paper's main table: models by benchmarks, each with plain, SPA and delta, in the tuned reading."""
     described = [curve for curve in curves if curve.anchor == ANCHOR and curve.settings.items() >= DEFAULTS.items()]
     rows = readings.tuned_rows(described)
@@ -197,67 +197,6 @@ def main(curves: Iterable[Curve]) -> Table | None:
     first = [("Model", ""), ("Weights", ""), *([("Template", "")] if several else [])]
     frame = pd.DataFrame(shown, columns=pd.MultiIndex.from_tuples([*first, *columns]), dtype=object)
     return Table("paper", TITLES["paper"], rows, frame, len(first), (f"{TUNED} Here {SHARE:.0%}.", INTERVAL))
-
-
-def optimum_rows(curves: Iterable[Curve]) -> pd.DataFrame:
-    """A row for each cell with omegas: which omegas may be the best, and the steps that are left of its curve."""
-    rows = []
-    for curve in (curve for curve in curves if curve.has_omegas):
-        kept, rates = best_omegas(curve.passed, seeded()), curve.passed.mean(axis=0)
-        steps = [curve.on_grid[:, first:stop].mean() for first, stop in pooled_steps(curve.on_grid, seeded())]
-        rows.append(
-            {
-                **curve.settings,
-                "n_tasks": curve.n_tasks,
-                "plain_pass_at_1": curve.plain.mean(),
-                "highest_pass_at_1": rates.max(),
-                "best_lo": curve.lo[rates.argmax()],
-                "best_hi": curve.hi[rates.argmax()],
-                "kept_lo": curve.lo[kept].min(),
-                "kept_hi": curve.hi[kept].max(),
-                "tried_lo": curve.lo[0],
-                "tried_hi": curve.hi[-1],
-                "steps": len(steps),
-                "falls_after_rises": falls_after_rises(steps),
-                "keys": " ".join(curve.keys),
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def anchor_rows(curves: Iterable[Curve]) -> pd.DataFrame:
-    """The ablation: a row for each anchor of settings that have several; tuned, on the tasks that all of them have."""
-    groups: dict[tuple[str, ...], list[Curve]] = {}
-    for curve in curves:
-        if curve.has_omegas:
-            groups.setdefault(tuple(curve.settings[name] for name in SETTINGS if name != "anchor"), []).append(curve)
-    rows = []
-    for group in groups.values():
-        common = group[0].task_ids
-        for curve in group[1:]:
-            common = common.intersection(curve.task_ids)
-        if len({curve.anchor for curve in group}) < 2 or len(common) < 2:
-            continue
-        tuned = {curve.anchor: tune(curve.of(common)) for curve in group}
-        for curve in group:
-            reading, reference = tuned[curve.anchor], tuned.get(ANCHOR)
-            low, high = reading.interval
-            row = {
-                **curve.settings,
-                "n_tasks": len(common),
-                "plain_pass_at_1": curve.of(common).plain.mean(),
-                "spa_pass_at_1": curve.of(common).plain.mean() + reading.delta,
-                "delta": reading.delta,
-                "delta_low": low,
-                "delta_high": high,
-            }
-            if reference and curve.anchor != ANCHOR:
-                row["less_description"] = reading.delta - reference.delta
-                row["less_low"], row["less_high"] = percentiles(reading.resampled - reference.resampled)
-            rows.append(row | {"keys": " ".join(curve.keys)})
-    columns = {"less_description": np.nan, "less_low": np.nan, "less_high": np.nan}
-    table = pd.DataFrame(rows)
-    return table.assign(**{name: table.get(name, empty) for name, empty in columns.items()}) if rows else table
 
 
 def cost_rows(speeds: Sequence[Speed]) -> pd.DataFrame:

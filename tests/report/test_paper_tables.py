@@ -14,7 +14,7 @@ SPEED = Speed("cuda-6.7b", "random weights", True, 1.5, (1.4, 1.7), {16: 1.5}, 9
 def test_every_table_is_made_where_data_allow() -> None:
     made = all_tables()
     assert list(made) == list(paper_tables.TITLES)
-    assert paper_tables.missing(made.values()) == []
+    assert paper_tables.missing_tables(made.values()) == []
 
 
 def test_every_form_holds_the_same_rows() -> None:
@@ -34,8 +34,8 @@ def test_every_form_holds_the_same_rows() -> None:
 def test_what_is_not_there_is_said() -> None:
     made = paper_tables.tables(Evidence([]))
     assert [table.name for table in made] == ["published"]
-    assert len(paper_tables.missing(made)) == len(paper_tables.NEEDS)
-    assert "No table 'Cost of SPA': it needs the benchmark of speed (make bench)." in paper_tables.missing(made)
+    assert len(paper_tables.missing_tables(made)) == len(paper_tables.NEEDS)
+    assert "No table 'Cost of SPA': it needs the benchmark of speed (make bench)." in paper_tables.missing_tables(made)
 
 
 def test_the_main_table_has_models_by_benchmarks() -> None:
@@ -54,26 +54,9 @@ def test_the_main_table_has_models_by_benchmarks() -> None:
 
 def test_models_with_several_templates_have_a_row_each() -> None:
     cells = [curve(outcomes([0.4, 0.8], 20), template=template) for template in ("deepseek", "evalplus")]
-    table = paper_tables.main(cells)
+    table = paper_tables.models_by_benchmarks(cells)
     assert table is not None
     assert list(table.shown["Template", ""]) == ["deepseek", "evalplus"]
-
-
-def test_the_ablation_compares_with_the_description() -> None:
-    """On the tasks that both have; nothing to compare where there is one anchor."""
-    described, other = curve(outcomes([0.3, 0.9], 40)), curve(outcomes([0.3, 0.6], 40), anchor="prompt")
-    other = other.of(other.task_ids[:30])
-    first, second = paper_tables.anchor_rows([described, other]).itertuples()
-    assert (first.anchor, first.n_tasks, np.isnan(first.less_description)) == ("description", 30, True)
-    assert second.less_description == pytest.approx(second.delta - first.delta)
-    assert second.less_low <= second.less_description <= second.less_high < 0
-    assert paper_tables.anchor_rows([described]).empty
-
-
-def test_the_optimum_of_a_curve() -> None:
-    (row,) = paper_tables.optimum_rows([curve(outcomes([0.2, 0.5, 0.9, 0.9, 0.3], 40))]).itertuples()
-    assert (row.best_lo, row.kept_lo, row.kept_hi, row.tried_hi) == pytest.approx((0.2, 0.2, 0.3, 0.4))
-    assert (row.highest_pass_at_1, row.steps, row.falls_after_rises) == (0.9, 4, 1)
 
 
 def test_cost() -> None:
