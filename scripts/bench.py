@@ -19,7 +19,6 @@ def main() -> None:
     parser.add_argument(
         "--dtype", choices=("float32", "bfloat16", "float16"), help="default: float32, on cuda bfloat16"
     )
-    parser.add_argument("--sizes", action="store_true", help="how SPA's cost grows with tasks and length, instead")
     parser.add_argument("--out", type=Path, default=Path("results/bench"), help="folder of the JSON result")
     arguments = parser.parse_args()
     from spa.bench import decoding
@@ -28,8 +27,8 @@ def main() -> None:
 
     dtype = arguments.dtype or {"cpu": "float32", "cuda": "bfloat16"}[arguments.device]
     setting = Setting(arguments.tasks, arguments.device, arguments.shape, dtype, arguments.threads)
-    result = (decoding.compare_sizes if arguments.sizes else decoding.compare)(setting, arguments.rounds)
-    name = f"{arguments.device}-{arguments.shape or 'smollm2'}-{dtype}{'-sizes' if arguments.sizes else ''}"
+    result = decoding.compare(setting, arguments.rounds)
+    name = f"{arguments.device}-{arguments.shape or 'smollm2'}-{dtype}"
     path = arguments.out / f"{name}.json"
     write_atomically(path, json.dumps(result, indent=1) + "\n")
     print(f"{decoding.render(result)}\n\n{path}")

@@ -43,15 +43,6 @@ def holm(p_values: ArrayLike) -> Floats:
     return adjusted
 
 
-def paired_interval(differences: ArrayLike, rng: np.random.Generator) -> tuple[float, float]:
-    """Bootstrap interval of the mean of T paired differences."""
-    sample = (np.asarray(differences, dtype=float),)
-    found = stats.bootstrap(
-        sample, np.mean, n_resamples=RESAMPLES, confidence_level=CONFIDENCE, method="percentile", rng=rng
-    )
-    return float(found.confidence_interval.low), float(found.confidence_interval.high)
-
-
 def delta_interval(
     fixed: ArrayLike, broken: ArrayLike, n_tasks: ArrayLike, rng: np.random.Generator
 ) -> tuple[Floats, Floats]:

@@ -23,7 +23,6 @@ from spa.statistics import CONFIDENCE, delta_interval, holm, mcnemar_exact, resa
 SPLITS = 1000
 SHARES = (0.15, 0.2)  # of the tasks, to choose omega on: the paper's readers differ
 SHARE = 0.2  # the one by which claims are judged
-TRIGGERS = ("hidden", "visible")
 RESAMPLES, SPLITS_OF_RESAMPLE = 400, 25
 _SEED = 0
 

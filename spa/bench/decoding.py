@@ -52,24 +52,10 @@ def sides(setting: Setting) -> list[Side]:
     ]
 
 
-def sizes() -> list[Side]:
-    """SPA at batch 16 over three numbers of tasks and three lengths: how cost and memory grow."""
-    by_tasks = [Side(f"{tasks} tasks of 64 tokens", "ours", 16, tasks=tasks, length=64) for tasks in (16, 32, 64)]
-    by_length = [Side(f"16 tasks of {length} tokens", "ours", 16, tasks=16, length=length) for length in (128, 256)]
-    return [*by_tasks, *by_length]
-
-
 def compare(setting: Setting, rounds: int) -> dict[str, Any]:
     """`sides`, and what they are in proportion to each other."""
     result = measure(setting, sides(setting), rounds)
     return result | {"ratios": ratios(result["sides"])}
-
-
-def compare_sizes(setting: Setting, rounds: int) -> dict[str, Any]:
-    """`sizes`, and how cost and memory grow over them."""
-    chosen = sizes()
-    result = measure(replace(setting, tasks=max(side.tasks or 0 for side in chosen)), chosen, rounds)
-    return result | {"ratios": growth(result["sides"])}
 
 
 def measure(setting: Setting, chosen: Sequence[Side], rounds: int) -> dict[str, Any]:
@@ -135,17 +121,6 @@ def ratios(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
         "the same, package with torch's kernels": faster("anchoring package, torch's kernels"),
         "grid of 11 / one omega, time": side("ours, grid of 11")["seconds"] / one["seconds"],
         "interval / one omega, time": side(f"ours, interval {INTERVAL}")["seconds"] / one["seconds"],
-    }
-
-
-def growth(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Time and peak memory of the larger sizes over those of the smallest, beside what linear cost would be."""
-    first = rows[0]
-    measures = {"time": "seconds", "tokens": "tokens", "peak memory": "peak_mib"}
-    return {
-        f"{row['name']} / {first['name']}, {measure}": row[key] / first[key]
-        for row in rows[1:]
-        for measure, key in measures.items()
     }
 
 

@@ -18,8 +18,8 @@ from typing import Any
 from tabulate import tabulate
 from tqdm import tqdm
 
-from spa.bench import mutants, stock
-from spa.bench.stock import Statuses
+from spa.bench import mutants, released_evalplus
+from spa.bench.released_evalplus import Statuses
 from spa.errors import SpaError
 from spa.results.provenance import environment, usable_cores
 from spa.results.store import Run, solution_sha
@@ -46,12 +46,12 @@ def compare(requests: Sequence[Request], benchmark: Benchmark, rounds: int) -> d
     mode = resolve("bubblewrap")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        stock.prepare(requests, benchmark, folder)
+        released_evalplus.prepare(requests, benchmark, folder)
         _ours(requests, benchmark, folder, [])  # for its ground truth
         extras: list[dict[str, float]] = []
         sides: dict[str, Callable[[], list[Statuses]]] = {
-            "evalplus": lambda: stock.evaluate(requests, benchmark, folder, mode),
-            f"evalplus --parallel {usable_cores()}": lambda: stock.evaluate(
+            "evalplus": lambda: released_evalplus.evaluate(requests, benchmark, folder, mode),
+            f"evalplus --parallel {usable_cores()}": lambda: released_evalplus.evaluate(
                 requests, benchmark, folder, mode, usable_cores()
             ),
             "ours": lambda: _ours(requests, benchmark, folder, extras),
@@ -86,7 +86,7 @@ def _ours(
 ) -> list[Statuses]:
     """`scripts/score.py` as a user would run it, into an empty folder; `extras` gets what evalplus has nothing of."""
     with tempfile.TemporaryDirectory() as out:
-        command = [sys.executable, str(SCORE), "--samples", str(stock.samples_path(folder)), "--out", out]
+        command = [sys.executable, str(SCORE), "--samples", str(released_evalplus.samples_path(folder)), "--out", out]
         command += ["--benchmark", benchmark.name, "--partial", "--sandbox", "bubblewrap"]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         if done.returncode:

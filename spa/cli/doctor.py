@@ -2,14 +2,11 @@
 
 import importlib.metadata
 import platform
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from spa.bench import stock
 from spa.config import load_benchmark_config
 from spa.errors import SpaError
 from spa.results.provenance import usable_cores, versions
@@ -58,7 +55,6 @@ def examine(quick: bool, names: Sequence[str], sandbox: str) -> Iterator[str]:
             yield f"{name}: {len(benchmark.problems)} tasks, md5 {benchmark.md5}, {benchmark.source}"
     for benchmark in loaded:
         yield try_canonical(benchmark, quick, sandbox)
-        yield try_evalplus(benchmark, quick, sandbox)
         yield try_bad(benchmark, sandbox)
     if absent:
         others = f", or check the others alone: --benchmarks {' '.join(b.name for b in loaded)}" if loaded else ""
@@ -100,21 +96,6 @@ def try_canonical(benchmark: Benchmark, quick: bool, sandbox: str) -> str:
         f"{benchmark.name}: {len(verdicts)}/{len(verdicts)} canonical solutions pass"
         f"{', base and plus' if benchmark.plus else ''} ({time.monotonic() - start:.0f} s)"
     )
-
-
-def try_evalplus(benchmark: Benchmark, quick: bool, sandbox: str) -> str:
-    """Which canonical solutions would fail without our corrections: it is tried, with evalplus as it is released."""
-    known = _corrected(benchmark, quick)
-    requests = [(p.task_id, p.prompt + p.canonical_solution) for p in benchmark.problems if p.task_id in known]
-    failed = []
-    if requests:
-        with tempfile.TemporaryDirectory() as folder:
-            stock.prepare(requests, benchmark, Path(folder))
-            statuses = stock.evaluate(requests, benchmark, Path(folder), sandbox)
-        failed = [
-            task_id for (task_id, _), found in zip(requests, statuses, strict=True) if set(found) - {"pass", None}
-        ]
-    return f"{benchmark.name}: of these, evalplus as released fails {', '.join(failed) or 'none that we know of'}"
 
 
 def try_bad(benchmark: Benchmark, sandbox: str) -> str:

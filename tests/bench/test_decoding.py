@@ -23,17 +23,6 @@ def test_ratios_by_hand() -> None:
     assert "2 HumanEval tasks, natural lengths (mean 4 tokens), medians of 5 interleaved rounds" in text
 
 
-def test_growth_is_over_the_smallest_size() -> None:
-    rows = [
-        {"name": side.name, "seconds": 2.0 * number, "tokens": 10 * number, "peak_mib": 5.0}
-        for number, side in enumerate(decoding.sizes(), 1)
-    ]
-    growth = decoding.growth(rows)
-    assert growth["32 tasks of 64 tokens / 16 tasks of 64 tokens, time"] == 2
-    assert growth["16 tasks of 256 tokens / 16 tasks of 64 tokens, tokens"] == 5
-    assert growth["64 tasks of 64 tokens / 16 tasks of 64 tokens, peak memory"] == 1
-
-
 def test_a_portion_is_of_about_average_length() -> None:
     setting = replace(SETTING, tasks=4, lengths=(10, 90, 40, 50))
     pairs = [([number], [number]) for number in range(4)]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from programs import SOLUTIONS
 
-from spa.bench import scorers, stock
+from spa.bench import released_evalplus, scorers
 from spa.errors import SpaError
 from spa.results.store import solution_sha
 from spa.tasks.benchmarks import Benchmark
@@ -40,10 +40,10 @@ def test_samples_by_name(humaneval: Benchmark, tmp_path: Path) -> None:
 
 
 def test_an_evalplus_that_fails_is_named(humaneval: Benchmark, tmp_path: Path) -> None:
-    stock.prepare([("HumanEval/0", "")], humaneval, tmp_path)
+    released_evalplus.prepare([("HumanEval/0", "")], humaneval, tmp_path)
     (tmp_path / "data.jsonl").write_text("{}\n")
     with pytest.raises(SpaError, match=r"evalplus ended with exit code 1: .*task_id"):
-        stock.evaluate([("HumanEval/0", "")], humaneval, tmp_path, "bubblewrap")
+        released_evalplus.evaluate([("HumanEval/0", "")], humaneval, tmp_path, "bubblewrap")
 
 
 @pytest.mark.slow

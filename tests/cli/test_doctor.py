@@ -38,15 +38,6 @@ def test_canonical_and_bad_programs(humaneval_plus: Benchmark) -> None:
         doctor.try_bad(replace(humaneval_plus, problems=(replace(anything, plus_input=[]),)), BWRAP)
 
 
-def test_what_would_fail_in_evalplus_is_tried(humaneval_plus: Benchmark, mbpp_plus: Benchmark) -> None:
-    assert doctor.try_evalplus(humaneval_plus, quick=True, sandbox=BWRAP).endswith(
-        "evalplus as released fails HumanEval/32"
-    )
-    assert doctor.try_evalplus(only(mbpp_plus, "Mbpp/2"), quick=True, sandbox=BWRAP).endswith(
-        "fails none that we know of"
-    )
-
-
 def test_a_benchmark_without_data_is_refused_at_the_end(monkeypatch: pytest.MonkeyPatch, humaneval: Benchmark) -> None:
     def load(config: object) -> Benchmark:
         if config != load_benchmark_config("humaneval"):
