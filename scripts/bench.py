@@ -1,7 +1,6 @@
 """Decoding speed, side by side: transformers' generate and guidance, the authors' package, and our engine."""
 
 import argparse
-import json
 from pathlib import Path
 
 from spa.errors import one_line_errors
@@ -22,15 +21,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results/bench"), help="folder of the JSON result")
     arguments = parser.parse_args()
     from spa.bench import decoding
-    from spa.bench.decoding_worker import Setting
-    from spa.results.files import write_atomically
+    from spa.results import speed
 
     dtype = arguments.dtype or {"cpu": "float32", "cuda": "bfloat16"}[arguments.device]
-    setting = Setting(arguments.tasks, arguments.device, arguments.shape, dtype, arguments.threads)
+    setting = speed.Setting(arguments.tasks, arguments.device, arguments.shape, dtype, arguments.threads)
     result = decoding.compare(setting, arguments.rounds)
     name = f"{arguments.device}-{arguments.shape or 'smollm2'}-{dtype}"
     path = arguments.out / f"{name}.json"
-    write_atomically(path, json.dumps(result, indent=1) + "\n")
+    speed.write(path, result)
     print(f"{decoding.render(result)}\n\n{path}")
 
 

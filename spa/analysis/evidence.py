@@ -1,22 +1,18 @@
 """What the claims are judged by: the cells' curves, attention measurements and benchmarks of speed."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from spa.analysis.curves import Curve, curves
 from spa.errors import SpaError
+from spa.results.speed import PLAIN, SPA, Measurement, Ratio, read_folder
 from spa.results.store import Results
 
 ATTENTION = ["task_id", "branch", "measure", "position", "relative_position", "prompt_share", "anchor_share"]
-SPEED_RATIO = "SPA / plain at 16, time"  # of spa.bench.decoding
 # Models of the paper whose shapes the benchmark fills with random weights.
 SHAPES = {"codellama_7b", "deepseek_coder_1_3b", "deepseek_coder_6_7b", "deepseek_coder_33b"}
-_SPEED_SIDES = ("ours, SPA", "ours, plain")
 _SPEED_BATCH = 16
 
 
@@ -75,32 +71,20 @@ def read_attention(folders: Sequence[Results]) -> list[Attention]:
 def read_speed(folders: Sequence[Results]) -> list[Speed]:
     """The benchmarks in `bench/`, in the results folders or beside them, that compare SPA with plain decoding."""
     places = {place.resolve() for results in folders for place in (results.folder, results.folder.parent)}
-    found = {path.name: _speed(path) for place in sorted(places) for path in sorted(place.glob("bench/*.json"))}
-    return [speed for _, speed in sorted(found.items()) if speed]
+    found = {path.name: (path.stem, each) for place in sorted(places) for path, each in read_folder(place / "bench")}
+    return [_speed(*found[name]) for name in sorted(found) if Ratio.SPA_AT_16 in found[name][1].ratios]
 
 
-def _speed(path: Path) -> Speed | None:
-    try:
-        measured: dict[str, Any] = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise SpaError(f"{path} is not JSON ({error}); remove it, or measure again (make bench)") from None
-    ratio = measured.get("ratios", {}).get(SPEED_RATIO)
-    if ratio is None:
-        return None
-    spas, plains = (
-        {row["batch"]: row for row in measured["sides"] if row["name"] == name and not row.get("tasks")}
-        for name in _SPEED_SIDES
-    )
+def _speed(name: str, measured: Measurement) -> Speed:
+    spas, plains, setting = measured.whole(SPA), measured.whole(PLAIN), measured.setting
     spa, plain = spas[_SPEED_BATCH], plains[_SPEED_BATCH]
-    setting = measured["setting"]
-    model = f"random weights of shape {setting['shape']}" if setting["shape"] else "SmolLM2-135M-Instruct"
     return Speed(
-        name=path.stem,
-        conditions=f"{model}, {setting['dtype']}, {setting['device']} ({measured['machine']['processor']})",
-        of_the_paper=setting["shape"] in SHAPES,
-        ratio=float(ratio),
-        rounds=tuple(a / b for a, b in zip(spa["rounds"], plain["rounds"], strict=True)),
-        by_batch={batch: spas[batch]["seconds"] / plains[batch]["seconds"] for batch in sorted(spas.keys() & plains)},
-        plain_tokens_per_second=plain["tokens_per_second"],
-        spa_tokens_per_second=spa["tokens_per_second"],
+        name=name,
+        conditions=f"{setting.model}, {setting.dtype}, {setting.device} ({measured.machine.processor})",
+        of_the_paper=setting.shape in SHAPES,
+        ratio=measured.ratios[Ratio.SPA_AT_16],
+        rounds=tuple(a / b for a, b in zip(spa.rounds, plain.rounds, strict=True)),
+        by_batch={batch: spas[batch].seconds / plains[batch].seconds for batch in sorted(spas.keys() & plains)},
+        plain_tokens_per_second=plain.tokens_per_second,
+        spa_tokens_per_second=spa.tokens_per_second,
     )

@@ -14,8 +14,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -23,134 +23,140 @@ import torch
 from tabulate import tabulate
 from tqdm import tqdm
 
-from spa.bench.decoding_worker import GRID, INTERVAL, Setting, Side
+from spa.bench.decoding_worker import GRID, INTERVAL
 from spa.config import MOST_LANES
 from spa.errors import SpaError
 from spa.results import provenance
+from spa.results.speed import PLAIN, SPA, Machine, MeasuredSide, Measurement, Ratio, Setting, Side
 
-FEW = 2
+FEW_TASKS = 2  # of the sides that decode one text at a time
+
+# The names of sides; those that others read too are in `spa.results.speed`.
+GENERATE, GENERATE_TORCH_KERNELS = "generate", "generate, torch's kernels"
+GUIDANCE = "guidance"
+PACKAGE, PACKAGE_TORCH_KERNELS = "anchoring package", "anchoring package, torch's kernels"
+ONE_OMEGA, GRID_OF_11, WHOLE_INTERVAL = "ours, one omega, natural end", "ours, grid of 11", f"ours, interval {INTERVAL}"
 
 
 def sides(setting: Setting) -> list[Side]:
     """The comparison that `make bench` makes."""
     return [
-        Side("generate, torch's kernels", "generate", setting.tasks, omega=0, own_kernels=False),
-        Side("generate", "generate", 16, omega=0),
-        Side("generate", "generate", setting.tasks, omega=0),
-        Side("ours, plain", "ours", 4, omega=0),
-        Side("ours, plain", "ours", 16, omega=0),
-        Side("ours, SPA", "ours", 1, tasks=FEW),
-        Side("ours, SPA", "ours", 4),
-        Side("ours, SPA", "ours", 16),
-        Side("ours, SPA", "ours", 64),
-        Side("guidance", "guidance", 1, tasks=FEW),
-        Side("anchoring package", "package", 1, tasks=FEW),
-        Side("anchoring package, torch's kernels", "package", 1, tasks=FEW, own_kernels=False),
-        Side("ours, one omega, natural end", "natural", MOST_LANES),
-        Side("ours, grid of 11", "natural", MOST_LANES, omega=GRID),
-        Side(f"ours, interval {INTERVAL}", "natural", MOST_LANES, omega=INTERVAL),
+        Side(GENERATE_TORCH_KERNELS, "generate", setting.tasks, omega=0, own_kernels=False),
+        Side(GENERATE, "generate", 16, omega=0),
+        Side(GENERATE, "generate", setting.tasks, omega=0),
+        Side(PLAIN, "ours", 4, omega=0),
+        Side(PLAIN, "ours", 16, omega=0),
+        Side(SPA, "ours", 1, tasks=FEW_TASKS),
+        Side(SPA, "ours", 4),
+        Side(SPA, "ours", 16),
+        Side(SPA, "ours", 64),
+        Side(GUIDANCE, "guidance", 1, tasks=FEW_TASKS),
+        Side(PACKAGE, "package", 1, tasks=FEW_TASKS),
+        Side(PACKAGE_TORCH_KERNELS, "package", 1, tasks=FEW_TASKS, own_kernels=False),
+        Side(ONE_OMEGA, "natural", MOST_LANES),
+        Side(GRID_OF_11, "natural", MOST_LANES, omega=GRID),
+        Side(WHOLE_INTERVAL, "natural", MOST_LANES, omega=INTERVAL),
     ]
 
 
-def compare(setting: Setting, rounds: int) -> dict[str, Any]:
+def compare(setting: Setting, rounds: int) -> Measurement:
     """`sides`, and what they are in proportion to each other."""
-    result = measure(setting, sides(setting), rounds)
-    return result | {"ratios": ratios(result["sides"])}
+    setting, measured = measure(setting, sides(setting), rounds)
+    return Measurement(setting, len(measured[0].rounds), machine(), tuple(measured), ratios(measured))
 
 
-def measure(setting: Setting, chosen: Sequence[Side], rounds: int) -> dict[str, Any]:
-    """Let every side work `rounds` times, in turn, each in a process of its own; medians.
+def measure(setting: Setting, chosen: Sequence[Side], rounds: int) -> tuple[Setting, list[MeasuredSide]]:
+    """Let every side work `rounds` times, in turn, each in a process of its own; the setting with the texts' lengths.
 
     An interrupt ends it with the rounds that are complete.
     """
-    measured: list[list[dict[str, float]]] = [[] for _ in chosen]
+    answers: list[list[dict[str, float]]] = [[] for _ in chosen]
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        first = Worker(setting, Side("preparation", "ours", 16, own_kernels=False))
-        lengths = first.ask(f"prepare {folder}")["lengths"]
-        first.close()
-        setting = replace(setting, folder=folder, lengths=tuple(lengths))
-        workers = [stack.enter_context(closing(Worker(setting, side))) for side in tqdm(chosen, desc="loading")]
+        with closing(Worker(setting, Side("preparation", "ours", 16, own_kernels=False))) as first:
+            lengths = first.ask(f"prepare {folder}")["lengths"]
+        setting = replace(setting, lengths=tuple(lengths))
+        unpacked = replace(setting, folder=folder)
+        workers = [stack.enter_context(closing(Worker(unpacked, side))) for side in tqdm(chosen, desc="loading")]
         try:
             with tqdm(total=rounds * len(chosen), desc="measuring") as bar:
                 for _ in range(rounds):
-                    for worker, runs in zip(workers, measured, strict=True):
-                        runs.append(worker.ask("run"))
+                    for worker, found in zip(workers, answers, strict=True):
+                        found.append(worker.ask("run"))
                         bar.update()
         except KeyboardInterrupt:
-            rounds = len(measured[-1])
+            rounds = len(answers[-1])
             if not rounds:
                 raise
-    rows = []
-    for side, runs in zip(chosen, (runs[:rounds] for runs in measured), strict=True):
-        seconds = statistics.median(run["seconds"] for run in runs)
-        tokens = runs[0]["tokens"]
-        rows.append(
-            {
-                **asdict(side),
-                "seconds": seconds,
-                "rounds": [run["seconds"] for run in runs],
-                "tokens": tokens,
-                "tokens_per_second": tokens / seconds,
-                "peak_mib": max(run["peak_mib"] for run in runs),
-            }
-        )
-    setting = replace(setting, folder="")
-    return {"setting": asdict(setting), "rounds": rounds, "machine": machine(), "sides": rows}
+    return setting, [measured_side(side, found[:rounds]) for side, found in zip(chosen, answers, strict=True)]
 
 
-def ratios(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """What the comparison is for. Times over the same work, or tokens per second where a side did less of it."""
+def measured_side(side: Side, answers: Sequence[Mapping[str, Any]]) -> MeasuredSide:
+    """A side with what its worker answered in each round."""
+    seconds, tokens = [answer["seconds"] for answer in answers], answers[0]["tokens"]
+    return MeasuredSide(
+        **asdict(side),
+        seconds=statistics.median(seconds),
+        rounds=tuple(seconds),
+        tokens=tokens,
+        tokens_per_second=tokens / statistics.median(seconds),
+        peak_mib=max(answer["peak_mib"] for answer in answers),
+    )
 
-    def side(name: str, batch: int | None = None) -> dict[str, Any]:
-        return next(row for row in rows if row["name"] == name and batch in (None, row["batch"]))
 
-    plain, spa, one = side("ours, plain", 16), side("ours, SPA", 16), side("ours, one omega, natural end")
-    generate = min(row["seconds"] for row in rows if row["name"] == "generate")
+def ratios(measured: Sequence[MeasuredSide]) -> dict[str, float]:
+    """Every `Ratio` of the sides of `sides`."""
+
+    def side(name: str, batch: int | None = None) -> MeasuredSide:
+        return next(each for each in measured if each.name == name and batch in (None, each.batch))
+
+    plain, spa, one = side(PLAIN, 16), side(SPA, 16), side(ONE_OMEGA)
+    generate = min(each.seconds for each in measured if each.name == GENERATE)
 
     def faster(name: str, batch: int = 16) -> float:
-        return float(side("ours, SPA", batch)["tokens_per_second"] / side(name)["tokens_per_second"])
+        return side(SPA, batch).tokens_per_second / side(name).tokens_per_second
 
     return {
-        "generate at its better batch / ours plain at 16, time": generate / plain["seconds"],
-        "the same, generate with torch's kernels": side("generate, torch's kernels")["seconds"] / plain["seconds"],
-        "SPA / plain at 4, time": side("ours, SPA", 4)["seconds"] / side("ours, plain", 4)["seconds"],
-        "SPA / plain at 16, time": spa["seconds"] / plain["seconds"],
-        "SPA at 1 / anchoring package, tokens per second": faster("anchoring package", 1),
-        "SPA at 16 / guidance, tokens per second": faster("guidance"),
-        "SPA at 16 / anchoring package, tokens per second": faster("anchoring package"),
-        "the same, package with torch's kernels": faster("anchoring package, torch's kernels"),
-        "grid of 11 / one omega, time": side("ours, grid of 11")["seconds"] / one["seconds"],
-        "interval / one omega, time": side(f"ours, interval {INTERVAL}")["seconds"] / one["seconds"],
+        Ratio.GENERATE: generate / plain.seconds,
+        Ratio.GENERATE_TORCH_KERNELS: side(GENERATE_TORCH_KERNELS).seconds / plain.seconds,
+        Ratio.SPA_AT_4: side(SPA, 4).seconds / side(PLAIN, 4).seconds,
+        Ratio.SPA_AT_16: spa.seconds / plain.seconds,
+        Ratio.PACKAGE_AT_1: faster(PACKAGE, 1),
+        Ratio.GUIDANCE: faster(GUIDANCE),
+        Ratio.PACKAGE: faster(PACKAGE),
+        Ratio.PACKAGE_TORCH_KERNELS: faster(PACKAGE_TORCH_KERNELS),
+        Ratio.GRID: side(GRID_OF_11).seconds / one.seconds,
+        Ratio.INTERVAL: side(WHOLE_INTERVAL).seconds / one.seconds,
     }
 
 
-def render(result: dict[str, Any]) -> str:
+def render(measured: Measurement) -> str:
     """The measurement as text: conditions, sides, ratios."""
-    setting, host = result["setting"], result["machine"]
-    model = f"random weights, {setting['shape']}" if setting["shape"] else "SmolLM2-135M-Instruct"
-    natural = f"natural lengths (mean {statistics.mean(setting['lengths']):.0f} tokens)"
-    lengths = natural if any(row["length"] is None for row in result["sides"]) else "fixed lengths"
+    setting = measured.setting
     conditions = (
-        f"{model}, {setting['dtype']}, {setting['device']} ({host['processor']}, {setting['threads']} threads), "
-        f"{setting['tasks']} HumanEval tasks, {lengths}, "
-        f"medians of {result['rounds']} interleaved rounds"
+        f"{setting.model}, {setting.dtype}, "
+        f"{setting.device} ({measured.machine.processor}, {setting.threads} threads), "
+        f"{setting.tasks} HumanEval tasks, natural lengths (mean {statistics.mean(setting.lengths):.0f} tokens), "
+        f"medians of {measured.rounds} interleaved rounds"
     )
-    columns = ("name", "batch", "tokens", "seconds", "tokens_per_second", "peak_mib")
-    rows = [[row[column] for column in columns] for row in result["sides"]]
-    headers = ["side", "batch", "tokens", "seconds", "tokens/s", "peak MiB"]
-    table = tabulate(rows, headers, floatfmt=("", "", "d", ".1f", ".1f", ".0f"))
-    return f"{conditions}\n\n{table}\n\n{tabulate(list(result['ratios'].items()), ['ratio', ''], floatfmt='.2f')}"
+    columns = {"side": "name", "batch": "batch", "tokens": "tokens", "seconds": "seconds"}
+    columns |= {"tokens/s": "tokens_per_second", "peak MiB": "peak_mib"}
+    rows = [[getattr(side, field) for field in columns.values()] for side in measured.sides]
+    table = tabulate(rows, list(columns), floatfmt=("", "", "d", ".1f", ".1f", ".0f"))
+    return f"{conditions}\n\n{table}\n\n{tabulate(list(measured.ratios.items()), ['ratio', ''], floatfmt='.2f')}"
 
 
-def machine() -> dict[str, Any]:
+def machine() -> Machine:
     """Processor, cores, GPU and versions."""
     with open("/proc/cpuinfo") as info:  # noqa: PTH123 - a virtual file
         names = [line.split(":", 1)[1].strip() for line in info if line.startswith("model name")]
-    return {
-        "processor": torch.cuda.get_device_name() if torch.cuda.is_available() else (names or [platform.machine()])[0],
-        "torch": torch.__version__,
-        **{name: provenance.environment()[name] for name in ("versions", "git", "hardware")},
-    }
+    here = provenance.environment()
+    return Machine(
+        processor=torch.cuda.get_device_name() if torch.cuda.is_available() else (names or [platform.machine()])[0],
+        torch=str(torch.__version__),
+        versions=here["versions"],
+        git=here["git"],
+        hardware=here["hardware"],
+    )
 
 
 class Worker:
@@ -159,29 +165,43 @@ class Worker:
     def __init__(self, setting: Setting, side: Side) -> None:
         self.side = side
         threads = {"OMP_NUM_THREADS": str(setting.threads), "MKL_NUM_THREADS": str(setting.threads)}
+        self.stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         self.process = subprocess.Popen(
             [sys.executable, "-m", "spa.bench.decoding_worker", json.dumps([asdict(setting), asdict(side)])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self.stderr,
             env={**os.environ, **threads},
             text=True,
             start_new_session=True,  # an interrupt is for the parent
         )
-        self.ask("ready")
+        try:
+            self.ask("ready")
+        except BaseException:
+            self.close()
+            raise
 
     def ask(self, question: str) -> Any:
+        """The worker's answer. Raises SpaError with its last line of stderr where it has ended."""
         assert self.process.stdin
         assert self.process.stdout
-        self.process.stdin.write(question + "\n")
-        self.process.stdin.flush()
+        with suppress(BrokenPipeError):
+            self.process.stdin.write(question + "\n")
+            self.process.stdin.flush()
         answer = self.process.stdout.readline()
         if not answer:
             raise SpaError(
-                f"the process for {self.side.name} at batch {self.side.batch} ended; is there enough memory?"
+                f"the process for {self.side.name} at batch {self.side.batch} ended ({self._last_line()}); "
+                "is there enough memory?"
             )
         return json.loads(answer)
 
     def close(self) -> None:
         self.process.kill()
         self.process.communicate()
+        self.stderr.close()
+
+    def _last_line(self) -> str:
+        self.stderr.seek(0)
+        lines = self.stderr.read().decode(errors="replace").split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "without a word")

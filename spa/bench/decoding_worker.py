@@ -11,7 +11,6 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -25,38 +24,12 @@ from spa.decoding.engine import Engine
 from spa.decoding.lanes import Request
 from spa.decoding.stopping import ClosedBlock, NeverStop
 from spa.models import checkpoints
+from spa.results.speed import OMEGA, Setting, Side
 from spa.tasks import anchors, benchmarks, prompts
 
-OMEGA = 0.2
 GRID = [round(0.05 * step, 2) for step in range(11)]
 INTERVAL = "0..0.5"
 MAX_NEW_TOKENS = 400
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What all sides share."""
-
-    tasks: int
-    device: str
-    shape: str | None  # None: the embedded model; else random weights of the shape of conf/model/<shape>.yaml
-    dtype: str
-    threads: int
-    folder: str = ""  # the embedded model, unpacked from its GGUF once
-    lengths: tuple[int, ...] = ()  # tokens to generate for each task
-
-
-@dataclass(frozen=True)
-class Side:
-    """One way to do the work."""
-
-    name: str
-    kind: str  # "ours", "natural" (ours, with the stop rule), "generate", "guidance" or "package"
-    batch: int
-    omega: Any = OMEGA
-    tasks: int | None = None  # so many only, those whose length is nearest to the mean
-    length: int | None = None  # tokens of every text, instead of its natural length
-    own_kernels: bool = True  # spa.decoding.cpu_kernels, as `spa.models.checkpoints.load` installs them
 
 
 def serve(setting: Setting, side: Side) -> None:

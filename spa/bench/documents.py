@@ -2,9 +2,9 @@
 
 Every file of docs/templates/ is Markdown with jinja2's tags; README.md goes to the root, the others to docs/. Each sees
 
-- `bench`: the measurements of scripts/bench.py
+- `bench`: what scripts/bench.py measured on a CPU, a `Measurement` of `spa.results.speed`
 - `scorers()`: a table of what scripts/compare_scorers.py found
-- `ratio(name)`: a ratio of `bench`
+- `ratio(Ratio.NAME)`: a ratio of `bench`
 - `table(name)`: a table of results/reference without its heading and notes; `runs()`: one of what each run took
 - `pass_at_1(column=value, ...)`, `published(column=value, ...)`: the one row's of results/reference/summary.csv or of
   results/published/pass_at_1.csv, in per cent
@@ -28,6 +28,7 @@ from spa.config import CONF
 from spa.errors import SpaError
 from spa.omega import omega_set_text
 from spa.report.tables import pipe_table
+from spa.results import speed
 from spa.results.store import Results, Run
 
 ROOT = CONF.parent
@@ -56,10 +57,14 @@ def _place(name: str) -> Path:
 
 
 def _facts() -> dict[str, Any]:
-    bench = _measured("cpu-smollm2-float32")
+    path = _there(BENCH / "cpu-smollm2-float32.json")
+    bench = speed.read(path)
+    if bench is None:
+        raise SpaError(f"{path} is no measurement of speed, and the documents quote it; measure again (make bench)")
     return {
         "bench": bench,
-        "ratio": lambda name: f"{bench['ratios'][name]:.2f}",
+        "Ratio": speed.Ratio,
+        "ratio": lambda ratio: f"{bench.ratios[ratio]:.2f}",
         "scorers": _scorers,
         "table": _table,
         "runs": _runs,
@@ -69,10 +74,6 @@ def _facts() -> dict[str, Any]:
         "splits": f"{SPLITS:,}",
         "sampled": SAMPLED,
     }
-
-
-def _measured(name: str) -> Any:
-    return json.loads(_there(BENCH / f"{name}.json").read_text())
 
 
 def _table(name: str) -> str:
@@ -101,7 +102,7 @@ def _run_row(run: Run) -> list[str]:
 
 
 def _scorers() -> str:
-    rows = [_scorer_row(_measured(path.stem)) for path in sorted(BENCH.glob("scorers-*.json"))]
+    rows = [_scorer_row(json.loads(path.read_bytes())) for path in sorted(BENCH.glob("scorers-*.json"))]
     headings = ["Samples", "Benchmark", "Solutions", "Rounds", "evalplus passes", "Ours", "Time (s)"]
     headings += ["of which extra", "Time / evalplus", "/ its two workers"]
     return pipe_table(rows, headings, ["left"] * 2 + ["right"] * 8)

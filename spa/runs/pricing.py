@@ -5,17 +5,17 @@ Otherwise they are an estimate by a roofline: a step takes as long as reading th
 its operations, whichever is longer, plus the time in which its kernels are started. Real runs take longer than that.
 """
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from tabulate import tabulate
 
 from spa import omega
 from spa.config import CONF, MOST_LANES, DeviceConfig, RunConfig, ShapeConfig, load_model_config
+from spa.results import speed
 from spa.tasks import benchmarks, prompts
 
 BENCH = CONF.parent / "results" / "bench"
@@ -151,11 +151,10 @@ def measured_rate(config: RunConfig, bench: Path) -> float | None:
     """
     plain = omega.parse(config.omega) == omega.PLAIN
     found: list[tuple[int, float]] = []
-    for path in sorted(bench.glob("*.json")):
-        result = json.loads(path.read_text())
-        if _fits(result, config):
-            sides = [side for side in result["sides"] if side["kind"] == "ours" and (side["omega"] == 0) == plain]
-            found += [(abs(side["batch"] - _lanes(config)), side["tokens_per_second"]) for side in sides]
+    for _, measured in speed.read_folder(bench):
+        if _fits(measured, config):
+            sides = [side for side in measured.sides if side.kind == "ours" and (side.omega == 0) == plain]
+            found += [(abs(side.batch - _lanes(config)), side.tokens_per_second) for side in sides]
     return min(found)[1] if found else None
 
 
@@ -185,15 +184,15 @@ def render(prices: Sequence[Price], device: DeviceConfig) -> str:
     return f"{tabulate(table, headers, disable_numparse=True, colalign=('left', *['right'] * 8))}\n\n{note}"
 
 
-def _fits(result: dict[str, Any], config: RunConfig) -> bool:
-    setting = result.get("setting", {})
-    if "shape" not in setting or config.quantization != "none":
+def _fits(measured: speed.Measurement, config: RunConfig) -> bool:
+    setting = measured.setting
+    if config.quantization != "none":
         return False
     cpu = config.device.name == "cpu"
-    same_device = setting["device"] == "cpu" if cpu else result["machine"]["processor"] == config.device.name
+    same_device = setting.device == "cpu" if cpu else measured.machine.processor == config.device.name
     default = "float32" if cpu else "bfloat16"
-    same_dtype = setting["dtype"] == (default if config.dtype == "auto" else config.dtype)
-    same_shape = load_model_config(setting["shape"] or "smollm2_135m").shape == config.model.shape
+    same_dtype = setting.dtype == (default if config.dtype == "auto" else config.dtype)
+    same_shape = load_model_config(setting.shape or "smollm2_135m").shape == config.model.shape
     return same_device and same_dtype and same_shape
 
 

@@ -1,26 +1,34 @@
 """The benchmark's arithmetic, and one worker that really works."""
 
-from dataclasses import asdict, replace
+import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from spa.bench import decoding, decoding_worker
 from spa.bench.decoding import Worker
-from spa.bench.decoding_worker import Setting, Side
+from spa.errors import SpaError
+from spa.results import speed
+from spa.results.speed import Setting, Side
 
 SETTING = Setting(tasks=2, device="cpu", shape=None, dtype="float32", threads=1, lengths=(3, 5))
 
 
-def test_ratios_by_hand() -> None:
+def test_ratios_by_hand(tmp_path: Path) -> None:
     seconds = [9, 6, 5, 4, 2, 50, 6, 3, 3, 40, 60, 90, 3, 6, 9]
-    rows = [
-        asdict(side) | {"seconds": duration, "tokens": 100, "tokens_per_second": 100 / duration, "peak_mib": 1.0}
+    measured = [
+        decoding.measured_side(side, [{"seconds": duration, "tokens": 100, "peak_mib": 1.0}] * 5)
         for side, duration in zip(decoding.sides(SETTING), seconds, strict=True)
     ]
-    assert list(decoding.ratios(rows).values()) == pytest.approx([2.5, 4.5, 1.5, 1.5, 1.2, 40 / 3, 20, 30, 2, 3])
-    result = {"setting": asdict(SETTING), "rounds": 5, "machine": decoding.machine(), "sides": rows}
-    text = decoding.render(result | {"ratios": decoding.ratios(rows)})
+    ratios = decoding.ratios(measured)
+    assert list(ratios) == list(speed.Ratio)
+    assert list(ratios.values()) == pytest.approx([2.5, 4.5, 1.5, 1.5, 1.2, 40 / 3, 20, 30, 2, 3])
+    measurement = speed.Measurement(SETTING, 5, decoding.machine(), tuple(measured), ratios)
+    text = decoding.render(measurement)
     assert "2 HumanEval tasks, natural lengths (mean 4 tokens), medians of 5 interleaved rounds" in text
+    speed.write(tmp_path / "a.json", measurement)
+    assert speed.read(tmp_path / "a.json") == measurement
 
 
 def test_a_portion_is_of_about_average_length() -> None:
@@ -51,9 +59,9 @@ def test_an_interrupt_leaves_the_complete_rounds(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(decoding, "Worker", Answering)
     chosen = [Side("a", "ours", 1), Side("b", "ours", 1)]
-    result = decoding.measure(SETTING, chosen, rounds=5)
-    assert result["rounds"] == 3
-    assert [row["rounds"] for row in result["sides"]] == [[1, 3, 5], [2, 4, 6]]
+    setting, measured = decoding.measure(SETTING, chosen, rounds=5)
+    assert setting == SETTING
+    assert [side.rounds for side in measured] == [(1, 3, 5), (2, 4, 6)]
 
 
 @pytest.mark.slow
@@ -73,3 +81,12 @@ def test_a_worker_answers() -> None:
         assert worker.ask("run")["tokens"] == 8
     finally:
         worker.close()
+
+
+def test_a_worker_that_ends_is_named_with_its_last_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho Traceback >&2\necho 'MemoryError: no room' >&2\necho >&2\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    with pytest.raises(SpaError, match=r"for ours at batch 2 ended \(MemoryError: no room\); is there enough memory\?"):
+        Worker(SETTING, Side("ours", "ours", 2))

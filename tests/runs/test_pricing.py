@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 import torch
+from speeds import measurement, side
 from transformers import AutoModelForCausalLM, CodeGenConfig, LlamaConfig
 
 from spa import omega
 from spa.cli.hydra_app import cells
 from spa.config import CONF, RunConfig, ShapeConfig, load_model_config
 from spa.errors import SpaError
+from spa.results import speed
+from spa.results.speed import PLAIN, SPA
 from spa.runs import pricing
 from spa.runs.pricing import Price
 
@@ -120,17 +123,15 @@ def test_limits_bound_the_tokens(humaneval: object) -> None:
 
 def test_a_measured_rate_goes_before_the_estimate(tmp_path: Path) -> None:
     config = replace(cell(quantization="none", dtype="bfloat16"))
-    config.model.shape, config.device.name = shape_of("codellama_7b"), "NVIDIA Something"
+    config.model.shape, config.device.name = shape_of("codellama_7b"), "GPU"
     assert pricing.price(config, tmp_path).rate == "estimate"
     sides = [
-        {"kind": "ours", "omega": 0, "batch": 4, "tokens_per_second": 100.0},
-        {"kind": "ours", "omega": 0, "batch": 64, "tokens_per_second": 900.0},
-        {"kind": "ours", "omega": 0.2, "batch": 4, "tokens_per_second": 50.0},
-        {"kind": "generate", "omega": 0, "batch": 4, "tokens_per_second": 1.0},
+        side(PLAIN, 4, [1], 100.0),
+        side(PLAIN, 64, [1], 900.0),
+        side(SPA, 4, [1], 50.0),
+        side("generate", 4, [1], 1.0, kind="generate", omega=0),
     ]
-    setting = {"device": "cuda", "shape": "codellama_7b", "dtype": "bfloat16"}
-    result = {"setting": setting, "machine": {"processor": "NVIDIA Something"}, "sides": sides}
-    (tmp_path / "cuda.json").write_text(json.dumps(result))
+    speed.write(tmp_path / "cuda.json", measurement("codellama_7b", sides))
     (tmp_path / "other.json").write_text(json.dumps({"samples": "of another benchmark"}))
     assert pricing.measured_rate(config, tmp_path) == 100
     assert pricing.measured_rate(replace(config, batch_size=60), tmp_path) == 900
@@ -141,6 +142,9 @@ def test_a_measured_rate_goes_before_the_estimate(tmp_path: Path) -> None:
         assert pricing.measured_rate(replace(config, **change), tmp_path) is None
     config.device.name = "NVIDIA Other"
     assert pricing.measured_rate(config, tmp_path) is None
+    (tmp_path / "torn.json").write_text("{")
+    with pytest.raises(SpaError, match=r"torn\.json is not JSON"):
+        pricing.measured_rate(config, tmp_path)
 
 
 def test_sums_by_model() -> None:
