@@ -12,23 +12,21 @@ import itertools
 import logging
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from spa.decoding import formula, forward
-from spa.decoding.cache import RowCache, SavedRow
+from spa.decoding.cache import RowCache
 from spa.decoding.lanes import NOTHING_HIDDEN, UNLIMITED, Budget, Decoded, Lane, Request, Spent
+from spa.decoding.prefixes import PrefixReader
 from spa.decoding.stopping import Detokenize, TextStream, text_after
 from spa.errors import SpaError
 from spa.omega import has_zero, size
 
 log = logging.getLogger(__name__)
-
-# Tokens of one forward pass over prompts. More at once are slower on a CPU, where their activations leave its caches.
-PREFILL_TOKENS = 1024
 
 
 class Engine:
@@ -63,8 +61,7 @@ class Engine:
         self.spent: dict[str, Spent] = {}  # by task
         self.branches = 2
         self.cache = RowCache(model.config.num_hidden_layers, 0, 0)
-        self.common: int | None = None  # tokens that all prompts begin with, once known
-        self.common_row: SavedRow | None = None
+        self.prefixes = PrefixReader(model, self.cache, strict)
 
     def decode(self, requests: Iterable[Request]) -> Iterator[Decoded]:
         """Yield each text as soon as it is finished, in no particular order."""
@@ -166,66 +163,10 @@ class Engine:
             self.lanes.append(self.parked.popleft())
 
     def _join(self, lanes: list[Lane]) -> Tensor:
-        """Read the lanes' prefixes into new rows, first all original ones, then the masked; their logits, [B, V].
-
-        What all prompts begin with is read once for all of them, and a masked prompt only from where it departs from
-        its original, in its tokens or in what they attend to; not so if strict. A prefix is longer than its prompt only
-        after an out-of-memory error.
-        """
-        if self.common is None:
-            self._read_common(lanes)
-        first_row = self.n_rows
-        originals = [[*lane.prompts[0], *lane.tokens] for lane in lanes]
-        second_row = first_row + len(lanes)
-        anchored = [(number, lane) for number, lane in enumerate(lanes) if len(lane.prompts) > 1]
-        for row, lane in enumerate(lanes, first_row):
-            lane.rows = [row]
-        for row, (_, lane) in enumerate(anchored, second_row):
-            lane.rows.append(row)
-        if self.common_row:
-            self.cache.load_rows(first_row, second_row, self.common_row)
-        starts = [min(self.common or 0, len(ids) - 1) for ids in originals]
-        logits = [self._read(first_row, originals, starts, [NOTHING_HIDDEN] * len(lanes))]
-        if anchored:
-            maskeds = [[*lane.prompts[1], *lane.tokens] for _, lane in anchored]
-            starts = [common_prefix([originals[n], ids]) for (n, _), ids in zip(anchored, maskeds, strict=True)]
-            starts = [
-                0 if self.strict else min(start, len(ids) - 1, *lane.request.hidden)
-                for (_, lane), start, ids in zip(anchored, starts, maskeds, strict=True)
-            ]
-            for target, ((number, _), start) in enumerate(zip(anchored, starts, strict=True), second_row):
-                self.cache.copy_row(first_row + number, target, start)
-            hidden = [lane.request.hidden_slots for _, lane in anchored]
-            logits.append(self._read(second_row, maskeds, starts, hidden))
-        return torch.cat(logits)
-
-    def _read(self, first_row: int, sequences: list[list[int]], starts: list[int], hidden: list[Tensor]) -> Tensor:
-        """Prefill in groups of rows that keep within `PREFILL_TOKENS`; logits of all rows, [B, V]."""
-        fresh = [len(ids) - start for ids, start in zip(sequences, starts, strict=True)]
-        logits = []
-        for group in self._groups(fresh):
-            first = first_row + group.start
-            logits.append(
-                forward.prefill(self.model, self.cache, first, sequences[group], starts[group], hidden[group])
-            )
-        return torch.cat(logits)
-
-    def _groups(self, fresh: list[int]) -> Iterator[slice]:
-        """Consecutive rows that are read at once; `fresh` counts each row's tokens."""
-        start = 0
-        for end in range(1, len(fresh) + 1):
-            rows = end + 1 - start
-            if end == len(fresh) or self.strict or rows * max(fresh[start : end + 1]) > PREFILL_TOKENS:
-                yield slice(start, end)
-                start = end
-
-    def _read_common(self, lanes: list[Lane]) -> None:
-        """Read what the prompts of all tasks begin with, and keep it. The cache is empty still."""
-        prompts = [lane.request.original_ids for lane in [*lanes, *self.waiting]]
-        self.common = common_prefix(prompts) if len(prompts) > 1 and not self.strict else 0
-        if self.common:
-            forward.prefill(self.model, self.cache, 0, [list(prompts[0][: self.common])], [0])
-            self.common_row = self.cache.save_row(0, self.common)
+        """Read the lanes' prefixes into new rows, first all original ones, then the masked; their logits, [B, V]."""
+        if self.prefixes.common is None:
+            self.prefixes.read_common([lane.request.original_ids for lane in [*lanes, *self.waiting]])
+        return self.prefixes.read(lanes, self.n_rows)
 
     def _step(self) -> Tensor:
         """Feed every lane its last token; logits of all rows, [B, V]."""
@@ -298,8 +239,8 @@ class Engine:
         )
 
     def _new_cache(self, slots: int) -> None:
-        self.common, self.common_row = None, None
         self.cache = RowCache(self.model.config.num_hidden_layers, self.batch_size * self.branches, slots)
+        self.prefixes = PrefixReader(self.model, self.cache, self.strict)
 
     def _halve(self) -> None:
         if self.batch_size == 1:
@@ -319,16 +260,6 @@ class Engine:
         self._new_cache(self.cache.slots)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-
-
-def common_prefix(sequences: Sequence[Sequence[int]]) -> int:
-    """How many tokens all sequences begin with."""
-    length = 0
-    for tokens in zip(*sequences, strict=False):
-        if len(set(tokens)) > 1:
-            break
-        length += 1
-    return length
 
 
 def _out_of_memory(error: BaseException) -> bool:

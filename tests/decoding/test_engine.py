@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from transformers import GenerationConfig, LogitsProcessorList
 
 from spa import omega
-from spa.decoding import engine
+from spa.decoding import prefixes
 from spa.decoding.cache import RowCache
 from spa.decoding.engine import Engine
 from spa.decoding.lanes import Budget, Decoded, Request
@@ -372,7 +372,7 @@ def test_prefill_in_groups_equals_prefill_at_once(model: Any, monkeypatch: pytes
     pairs = prompts("collapsed")
     expected = outcome(decode(model, Values((0.5,)), pairs))
     shapes = tiny.record_shapes(model, monkeypatch)
-    monkeypatch.setattr(engine, "PREFILL_TOKENS", 40)
+    monkeypatch.setattr(prefixes, "PREFILL_TOKENS", 40)
     assert outcome(decode(model, Values((0.5,)), pairs)) == expected
     prefills = [shape for shape in shapes if shape[1] > 1]
     assert max(rows for rows, _ in prefills) > 1

@@ -1,0 +1,101 @@
+"""Prefixes, read into the cache: what they share is read once.
+
+What all prompts begin with is read once for all of them, and a masked prompt only from where it departs from its
+original, in its tokens or in what they attend to.
+
+Letters: B rows, V vocabulary.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spa.decoding import forward
+from spa.decoding.cache import RowCache, SavedRow
+from spa.decoding.lanes import NOTHING_HIDDEN, Lane
+
+# Tokens of one forward pass over prompts. More at once are slower on a CPU, where their activations leave its caches.
+PREFILL_TOKENS = 1024
+
+
+class PrefixReader:
+    """Reads the prefixes of lanes into one cache.
+
+    strict: one row per forward pass, and each reads its prompt itself.
+    """
+
+    def __init__(self, model: Any, cache: RowCache, strict: bool) -> None:
+        self.model = model
+        self.cache = cache
+        self.strict = strict
+        self.common: int | None = None  # tokens that all prompts begin with, once known
+        self.common_row: SavedRow | None = None
+
+    def read_common(self, prompts: Sequence[Sequence[int]]) -> None:
+        """Read what all prompts begin with, and keep it. The cache is empty still."""
+        self.common = common_prefix(prompts) if len(prompts) > 1 and not self.strict else 0
+        if self.common:
+            forward.prefill(self.model, self.cache, 0, [list(prompts[0][: self.common])], [0])
+            self.common_row = self.cache.save_row(0, self.common)
+
+    def read(self, lanes: Sequence[Lane], first_row: int) -> Tensor:
+        """Read the lanes' prefixes into rows from the first on, and give the lanes these rows; their logits, [B, V].
+
+        First come all original branches, then the masked ones. A prefix is longer than its prompt only after an
+        out-of-memory error.
+        """
+        originals = [[*lane.prompts[0], *lane.tokens] for lane in lanes]
+        second_row = first_row + len(lanes)
+        anchored = [(number, lane) for number, lane in enumerate(lanes) if len(lane.prompts) > 1]
+        for row, lane in enumerate(lanes, first_row):
+            lane.rows = [row]
+        for row, (_, lane) in enumerate(anchored, second_row):
+            lane.rows.append(row)
+        if self.common_row:
+            self.cache.load_rows(first_row, second_row, self.common_row)
+        starts = [min(self.common or 0, len(ids) - 1) for ids in originals]
+        logits = [self._prefill(first_row, originals, starts, [NOTHING_HIDDEN] * len(lanes))]
+        if anchored:
+            maskeds = [[*lane.prompts[1], *lane.tokens] for _, lane in anchored]
+            starts = [common_prefix([originals[n], ids]) for (n, _), ids in zip(anchored, maskeds, strict=True)]
+            starts = [
+                0 if self.strict else min(start, len(ids) - 1, *lane.request.hidden)
+                for (_, lane), start, ids in zip(anchored, starts, maskeds, strict=True)
+            ]
+            for target, ((number, _), start) in enumerate(zip(anchored, starts, strict=True), second_row):
+                self.cache.copy_row(first_row + number, target, start)
+            hidden = [lane.request.hidden_slots for _, lane in anchored]
+            logits.append(self._prefill(second_row, maskeds, starts, hidden))
+        return torch.cat(logits)
+
+    def _prefill(self, first_row: int, sequences: list[list[int]], starts: list[int], hidden: list[Tensor]) -> Tensor:
+        """Prefill in groups of rows that keep within `PREFILL_TOKENS`; logits of all rows, [B, V]."""
+        fresh = [len(ids) - start for ids, start in zip(sequences, starts, strict=True)]
+        logits = []
+        for group in self._groups(fresh):
+            first = first_row + group.start
+            logits.append(
+                forward.prefill(self.model, self.cache, first, sequences[group], starts[group], hidden[group])
+            )
+        return torch.cat(logits)
+
+    def _groups(self, fresh: list[int]) -> Iterator[slice]:
+        """Consecutive rows that are read at once; `fresh` counts each row's tokens."""
+        start = 0
+        for end in range(1, len(fresh) + 1):
+            rows = end + 1 - start
+            if end == len(fresh) or self.strict or rows * max(fresh[start : end + 1]) > PREFILL_TOKENS:
+                yield slice(start, end)
+                start = end
+
+
+def common_prefix(sequences: Sequence[Sequence[int]]) -> int:
+    """How many tokens all sequences begin with."""
+    length = 0
+    for tokens in zip(*sequences, strict=False):
+        if len(set(tokens)) > 1:
+            break
+        length += 1
+    return length
