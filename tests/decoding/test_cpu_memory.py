@@ -12,23 +12,23 @@ from spa.decoding import cpu_memory
 
 FAULTS = """
 import json, resource, sys
-from spa import memory
+from spa.decoding import cpu_memory
 if sys.argv[1] == "kept":
-    memory.keep_blocks()
+    cpu_memory.keep_blocks()
 import torch
 faults = []
 for _ in range(20):
     torch.ones(50_000_000 // 4)
     faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
-memory.give_back()
+cpu_memory.give_back()
 print(json.dumps([later - earlier for earlier, later in zip(faults[9:], faults[10:])]))
 """
 RESERVED = """
 import psutil, torch
-from spa import memory
+from spa.decoding import cpu_memory
 process = psutil.Process()
 before = process.memory_info().rss
-reserved = memory.zeros((2**10, 2**20), torch.float32)
+reserved = cpu_memory.zeros((2**10, 2**20), torch.float32)
 reserved[0] = 1
 assert reserved[0].sum() == 2**20
 assert reserved[5, 7] == 0
