@@ -9,7 +9,6 @@ import hashlib
 import importlib.util
 import inspect
 import json
-import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,14 +18,7 @@ from typing import Any
 
 import psutil
 import torch
-from huggingface_hub import HfApi, try_to_load_from_cache
-from huggingface_hub.errors import (
-    HFValidationError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-    StrictDataclassError,
-)
-from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # whichever HTTP client the hub uses
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
@@ -41,14 +33,13 @@ from transformers.utils import logging as transformers_logging
 from spa.config import MOST_LANES, ModelConfig
 from spa.decoding import cpu_kernels, cpu_memory
 from spa.errors import SpaError
+from spa.models.identity import file_sha, folder_sha, hub_commit
 
 # What transformers, safetensors and gguf raise over a missing or broken file.
 _BROKEN = (OSError, ValueError, KeyError, TypeError, RuntimeError, StrictDataclassError, SafetensorError, struct.error)
 
-# Up to its width or chunk, each is full attention.
+# What the engine's cache serves: shorter than its window or chunk, a text has full attention in each of these.
 ATTENTION_LAYERS = {"full_attention", "sliding_attention", "chunked_attention", "attention"}
-
-HASHED_WHOLE = 256 * 2**20  # a local folder's larger files are known by name, size and their first and last MiB
 
 
 @dataclass(frozen=True)
@@ -92,8 +83,8 @@ def identify(config: ModelConfig) -> Checkpoint:
     if path.is_dir():
         if config.gguf_file:
             return _identify_gguf(path / config.gguf_file)
-        return Checkpoint(str(path), None, None, {"sha256": _folder_sha(path)})
-    commit = _commit(config.path, config.revision)
+        return Checkpoint(str(path), None, None, {"sha256": folder_sha(path)})
+    commit = hub_commit(config.path, config.revision)
     return Checkpoint(config.path, commit, config.gguf_file, {"id": config.path, "commit": commit})
 
 
@@ -124,8 +115,8 @@ def load(
 ) -> LoadedModel:
     """Load the weights. dtype: resolved; quantization: "none", "int8" or "nf4" (bitsandbytes).
 
-    own_kernels: use `decoding.kernels` where they apply, float32 on a CPU, and `decoding.memory`. Weights then get no
-    gradient.
+    own_kernels: use `decoding.cpu_kernels` where they apply, float32 on a CPU, and `decoding.cpu_memory`. Weights then
+    get no gradient.
     """
     torch_dtype = getattr(torch, dtype)
     arguments: dict[str, Any] = {"dtype": torch_dtype, "revision": checkpoint.revision}
@@ -251,50 +242,7 @@ def _bitsandbytes(quantization: str, dtype: torch.dtype) -> BitsAndBytesConfig:
 def _identify_gguf(file: Path) -> Checkpoint:
     if not file.is_file():
         raise SpaError(f"{file} does not exist; check model.path and model.gguf_file")
-    with file.open("rb") as content:
-        sha = hashlib.file_digest(content, "sha256").hexdigest()
-    return Checkpoint(str(file.parent), None, file.name, {"sha256": sha})
-
-
-def _commit(repository: str, revision: str) -> str:
-    """The commit that a hub revision names, from the local cache where there is no network."""
-    if len(revision) == 40 and all(letter in "0123456789abcdef" for letter in revision):
-        return revision
-    try:
-        commit = HfApi().model_info(repository, revision=revision, timeout=10).sha
-    except (HFValidationError, RepositoryNotFoundError):
-        raise SpaError(
-            f"model.path={repository} is neither a local file or folder nor a hub repository that you may read"
-        ) from None
-    except RevisionNotFoundError:
-        raise SpaError(f"{repository} has no model.revision={revision}; name a branch, tag or commit") from None
-    except (httpx.HTTPError, OSError):
-        cached = try_to_load_from_cache(repository, "config.json", revision=revision)
-        if not isinstance(cached, str):
-            raise SpaError(
-                f"model.path={repository} is not a local folder, not in the hub cache, and the hub cannot be reached; "
-                "download it where there is a network, or set model.path to a local folder"
-            ) from None
-        commit = Path(cached).parent.name
-    assert commit is not None
-    return commit
-
-
-def _folder_sha(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        if not path.is_file():
-            continue
-        size = path.stat().st_size
-        digest.update(f"{path.name}:{size}:".encode())
-        with path.open("rb") as file:
-            if size <= HASHED_WHOLE:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-            else:
-                digest.update(file.read(2**20))
-                file.seek(-(2**20), os.SEEK_END)
-                digest.update(file.read())
-    return digest.hexdigest()
+    return Checkpoint(str(file.parent), None, file.name, {"sha256": file_sha(file)})
 
 
 @contextmanager

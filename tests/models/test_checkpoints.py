@@ -68,7 +68,7 @@ def test_a_folder_is_its_content(folder: Path) -> None:
 
 def test_large_files_are_known_by_their_ends(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = ModelConfig(path=str(folder))
-    monkeypatch.setattr("spa.models.checkpoints.HASHED_WHOLE", 2**20)
+    monkeypatch.setattr("spa.models.identity.HASHED_WHOLE", 2**20)
     weights = folder / "model.safetensors"
     weights.write_bytes(bytes(4 * 2**20))
     before = identify(config)
