@@ -1,10 +1,10 @@
 """Decoding speed of several sides on the same work: one process a side, interleaved rounds, medians, ratios.
 
 Every side gets the same prompts, model, dtype, threads and kernels, and generates for each task exactly as many tokens
-as the task's own text has (its natural length, found once by our engine with the real stop rule). The sides that split,
-a grid and an interval, run with the stop rule itself, beside one omega that does so too, all with the lanes that
-`batch_size=auto` gives where memory allows. Two sides also run with the kernels that torch brings, as their users get
-them. Sides that take long do the two tasks of about average length.
+as the task's own text has (its natural length, found once by our engine with the stop rule itself). Grid and interval
+split, so their texts end by that rule; one omega runs so too, for comparison. All three use as many lanes as
+`batch_size=auto` takes where memory allows. Two sides also run with the kernels that torch brings, as their users get
+them. Slow sides do only the two tasks whose length is nearest to the mean.
 """
 
 import json

@@ -90,7 +90,7 @@ def _pairs(setting: Setting, loaded: checkpoints.LoadedModel) -> Pairs:
 
 
 def _prepare(setting: Setting, loaded: checkpoints.LoadedModel, pairs: Pairs, folder: str) -> list[int]:
-    """Save the model where every side loads it in no time; returns the natural length of each task's text."""
+    """Save the model unpacked, so that every side loads it fast; returns the natural length of each task's text."""
     loaded.tokenizer.save_pretrained(folder)
     if setting.shape:
         return [200] * len(pairs)  # random weights end nowhere

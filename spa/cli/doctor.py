@@ -19,10 +19,10 @@ PACKAGES = ("evalplus", "numpy", "datasets", "torch", "transformers", "bitsandby
 BENCHMARKS = ("humaneval", "humaneval_plus", "mbpp", "mbpp_plus")
 QUICK_TASKS = 5
 
-SLOW = ("Mbpp/255", "Mbpp/392")  # a minute each: left out of the quick check
+SLOW_TASKS = ("Mbpp/255", "Mbpp/392")  # a minute each: the quick check leaves them out
 
 # Programs that solve nothing; {name} is the entry point.
-BAD = {
+WRONG_PROGRAMS = {
     "a wrong answer": "def {name}(*_):\n    return object()\n",
     "an exception": "def {name}(*_):\n    raise ValueError\n",
     "an endless loop": "def {name}(*_):\n    while True:\n        pass\n",
@@ -101,7 +101,7 @@ def try_canonical(benchmark: Benchmark, quick: bool, sandbox: str) -> str:
 def try_bad(benchmark: Benchmark, sandbox: str) -> str:
     """Programs that solve nothing must fail on the benchmark's first task."""
     problem = benchmark.problems[0]
-    bad = {kind: text.format(name=problem.entry_point) for kind, text in BAD.items()}
+    bad = {kind: text.format(name=problem.entry_point) for kind, text in WRONG_PROGRAMS.items()}
     verdicts = score([(problem.task_id, solution) for solution in bad.values()], benchmark, sandbox=sandbox)
     if any(passed(verdict, "base") for verdict in verdicts):
         raise SpaError(f"{benchmark.name}: a program that solves nothing passes {problem.task_id}; do not score here")
@@ -109,4 +109,4 @@ def try_bad(benchmark: Benchmark, sandbox: str) -> str:
 
 
 def _corrected(benchmark: Benchmark, quick: bool) -> list[str]:
-    return [task_id for task_id in corrections(benchmark) if not (quick and task_id in SLOW)]
+    return [task_id for task_id in corrections(benchmark) if not (quick and task_id in SLOW_TASKS)]
