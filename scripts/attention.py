@@ -4,17 +4,17 @@ import sys
 from pathlib import Path
 
 from spa.cli.hydra_app import launch
-from spa.config import RunConfig
+from spa.config import Cell
 from spa.errors import one_line_errors
 
 finished: set[Path] = set()
 
 
-def cell(config: RunConfig) -> None:
+def cell(given: Cell) -> None:
     from spa.runs.attention_dilution import measure_cell  # torch and transformers take seconds to import
 
-    measure_cell(config)
-    finished.add(Path(config.results_dir))
+    measure_cell(given)
+    finished.add(given.results_dir)
 
 
 @one_line_errors

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spa.decoding.engine import Engine
-from spa.decoding.lanes import Request
+from spa.decoding.lanes import Request, context_room
 from spa.decoding.stopping import NeverStop, StopRule, StopStrings, detokenizer
 from spa.errors import SpaError
 from spa.models.checkpoints import check, context_length
@@ -66,8 +66,12 @@ def generate(
     if pairs and omegas != PLAIN and not any(pair.masked_positions for pair in pairs):
         raise SpaError("no prompt has an anchor; write <anchor>text</anchor>, give anchors=, or decode at omega=0")
     context = context_length(model.config)
+
+    def room(pair: PromptPair) -> int:
+        return context_room(pair, context, pair.task_id, "shorten it")
+
     rule = _stop_rule(stop)
-    requests = [Request.of(pair, omegas, rule, min(max_new_tokens, _room(pair, context))) for pair in pairs]
+    requests = [Request.of(pair, omegas, rule, min(max_new_tokens, room(pair))) for pair in pairs]
     eos_ids = _eos_ids(model, tokenizer) if eos_token_ids is None else eos_token_ids
     engine = Engine(model, eos_ids, detokenizer(tokenizer), batch_size)
     texts: dict[str, list[Text]] = {pair.task_id: [] for pair in pairs}
@@ -106,13 +110,6 @@ def _render(
         if not pair.original_ids:
             raise SpaError(f"{pair.task_id} is empty; give it at least one token")
     return pairs
-
-
-def _room(pair: PromptPair, context: int) -> int:
-    length = max(len(pair.original_ids), len(pair.masked_ids))
-    if length >= context:
-        raise SpaError(f"{pair.task_id} has {length} tokens and the model's context only {context}; shorten it")
-    return context - length
 
 
 def _stop_rule(stop: Sequence[str] | StopRule) -> StopRule:

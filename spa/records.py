@@ -1,8 +1,9 @@
-"""The records that travel between the modules, and their JSON form. No logic.
+"""The records that travel between the modules, their JSON form, and what each says of itself.
 
 Spans are half-open `(start, end)` character offsets. Token ids are plain integers.
 """
 
+import hashlib
 import json
 from contextlib import suppress
 from dataclasses import dataclass, fields
@@ -10,7 +11,18 @@ from typing import Any, Self
 
 import msgspec
 
+from spa import omega
+
 Span = tuple[int, int]
+
+
+# The fields of a manifest that tell runs apart in tables and figures.
+SETTINGS = ["model", "benchmark", "anchor", "mask", "profile", "template", "dtype", "quantization"]
+
+
+def solution_sha(solution: str) -> str:
+    """The name under which a solution's verdict is kept."""
+    return hashlib.sha256(solution.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class Record:
@@ -32,6 +44,24 @@ class Record:
             raise TypeError("not a JSON object")
         known = {field.name for field in fields(cls)}  # type: ignore[arg-type]
         return cls(**{name: value for name, value in content.items() if name in known})
+
+
+class OfOmegas(Record):
+    """A record of one omega, or of a part of an interval of omegas."""
+
+    omega_lo: float
+    omega_hi: float  # equal to omega_lo for one value; else the half-open [lo, hi), closed at the interval's end
+
+    def holds(self, value: float, end: float) -> bool:
+        """Whether it is the record of this omega. end: the upper end of the run's whole omega set."""
+        return bool(omega.holds(self.omega_lo, self.omega_hi, value, end))
+
+
+class OfSolution(OfOmegas):
+    """A record of a solution, which verdicts can be joined to."""
+
+    task_id: str
+    solution: str  # self-contained program: what is scored
 
 
 @dataclass(frozen=True)
@@ -63,13 +93,13 @@ class PromptPair:
 
 
 @dataclass(frozen=True)
-class Generation(Record):
+class Generation(OfSolution):
     """One decoded text and the omegas that lead to it. A line of samples.jsonl."""
 
     task_id: str
-    solution: str  # self-contained program: what is scored
+    solution: str
     omega_lo: float
-    omega_hi: float  # equal to omega_lo for one value; else the half-open [lo, hi), closed at the interval's end
+    omega_hi: float
     raw: str  # the text of completion_ids
     completion: str  # raw after the stop rule's cut, without the prompt
     prompt_text: str
@@ -84,12 +114,24 @@ class Generation(Record):
 
 
 @dataclass(frozen=True)
-class Part(Record):
+class Part(OfOmegas):
     """Which omegas a Generation's line is of; reads faster than all of it."""
 
     task_id: str
     omega_lo: float
     omega_hi: float
+
+
+@dataclass(frozen=True)
+class Solution(OfSolution):
+    """What is scored and counted of a Generation's line; reads faster than all of it."""
+
+    task_id: str
+    solution: str
+    omega_lo: float
+    omega_hi: float
+    finish_reason: str
+    anchor_spans: list[Span]
 
 
 @dataclass(frozen=True)
@@ -108,6 +150,11 @@ class Score(Record):
     plus_failed_input: int | None = None
     look_seconds: float = 0.0  # of the second look
     retry_seconds: float = 0.0  # of the first try, where the solution timed out and was tried again alone
+
+    def passed(self, tests: str = "plus") -> bool:
+        """Whether the solution passed the "base" tests, or these and the "plus" tests where there are any."""
+        statuses = [self.base_status] if tests == "base" else [self.base_status, self.plus_status or "pass"]
+        return not self.suspect and set(statuses) == {"pass"}
 
 
 @dataclass(frozen=True)

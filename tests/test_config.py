@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from spa import config, omega
 from spa.cli.hydra_app import cells
-from spa.config import CONF, ProfileConfig, RunConfig
+from spa.config import CONF, Cell, ProfileConfig, Shard, parse_shard
 from spa.errors import SpaError
 
 NEEDED = {"model=hf": ["model.path=somewhere"], "benchmark=custom": ["benchmark.path=tasks.jsonl"]}
@@ -29,7 +29,7 @@ def options(group: str) -> list[str]:
     return [f"{group}={path.stem}" for path in sorted((CONF / group).glob("*.yaml"))]
 
 
-def resolved(*overrides: str) -> RunConfig:
+def resolved(*overrides: str) -> Cell:
     """As `run.py` composes it from these arguments."""
     config.register()
     GlobalHydra.instance().clear()
@@ -61,11 +61,9 @@ def test_every_preset_takes_every_form_of_omega(preset: str, written: str | None
     run = resolved(preset, *([written] if written else []))
     name = preset.removeprefix("experiment=")
     assert run.experiment == name
-    assert run.results_dir == f"results/{'reference' if name.startswith('reference_') else name}"
+    assert str(run.results_dir) == f"results/{'reference' if name.startswith('reference_') else name}"
     if written:
-        assert omega.parse(run.omega) == OMEGAS[written]
-    else:
-        omega.parse(run.omega)
+        assert run.omegas == OMEGAS[written]
 
 
 @pytest.mark.parametrize("preset", sorted((CONF / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
@@ -87,10 +85,10 @@ def test_the_papers_main_table_is_ten_cells() -> None:
         (names[model], benchmark) for model in MODELS for benchmark in FAMILIES
     ]
     for run in made:
-        assert omega.parse(run.omega) == omega.Interval(0.0, 0.5)
+        assert run.omegas == omega.Interval(0.0, 0.5)
         assert (run.anchor.name, run.mask.name, run.profile.name) == ("description", "per_token", "paper")
         assert (run.quantization, run.dtype, run.limit, run.score) == ("int8", "float16", None, True)
-        assert (run.experiment, run.results_dir) == ("paper_main", "results/paper_main")
+        assert (run.experiment, run.results_dir) == ("paper_main", Path("results/paper_main"))
 
 
 @pytest.mark.parametrize(
@@ -107,8 +105,8 @@ def test_sweeps_of_presets(preset: str, n_cells: int) -> None:
 def test_the_anchors_share_a_cell_with_the_main_table() -> None:
     """So its results are there already."""
 
-    def identity(run: RunConfig) -> RunConfig:
-        return replace(run, experiment="", results_dir="")
+    def identity(run: Cell) -> Cell:
+        return replace(run, experiment="", results_dir=Path())
 
     main = cells(["experiment=paper_main"])
     described = cells(["experiment=paper_anchor", "anchor=description"])
@@ -119,20 +117,20 @@ def test_a_preset_may_be_narrowed() -> None:
     (run,) = cells(["experiment=paper_main", "model=codellama_7b", "benchmark=mbpp", "limit=3"])
     assert (run.model.name, run.benchmark.name, run.limit) == ("CodeLlama 7B", "mbpp", 3)
     swept = cells(["-m", "experiment=paper_main", "benchmark=mbpp", "omega=0,0.5"])
-    assert [run.omega for run in swept] == [0, 0.5] * 5
+    assert [run.omegas.lo for run in swept] == [0, 0.5] * 5
 
 
 def test_baselines_are_evalpluss() -> None:
     for run in cells(["experiment=baselines"]):
         assert (run.template, run.quantization, run.dtype, run.max_new_tokens) == ("evalplus", "none", "bfloat16", 768)
-        assert omega.parse(run.omega) == omega.PLAIN
+        assert run.omegas == omega.PLAIN
         assert run.profile.departures() == {"bare_code": True}
 
 
 def test_standins_take_the_place_of_every_checkpoint() -> None:
     for run in cells(["experiment=paper_main", "standin=tiny"]):
         assert (run.standin, run.dtype, run.quantization) == (True, "float32", "none")
-        assert run.results_dir == "results/standin/paper_main"
+        assert run.results_dir == Path("results/standin/paper_main")
     (run,) = cells(["experiment=quickstart", "standin=tiny", "limit=7"])
     assert (run.limit, run.max_new_tokens) == (7, 16)
 
@@ -145,8 +143,8 @@ def test_defaults() -> None:
         "description",
     )
     assert (run.mask.name, run.profile.name, run.template) == ("per_token", "paper", "instruct")
-    assert omega.parse(run.omega) == omega.PLAIN
-    assert (run.experiment, run.results_dir) == ("adhoc", "results/adhoc")
+    assert run.omegas == omega.PLAIN
+    assert (run.experiment, run.results_dir) == ("adhoc", Path("results/adhoc"))
     assert (run.dtype, run.quantization, run.max_new_tokens, run.score, run.sandbox) == (
         "auto",
         "none",
@@ -162,7 +160,7 @@ def test_a_runs_own_values_go_before_the_models() -> None:
     )
     assert (run.quantization, run.dtype, run.max_new_tokens, run.template) == ("none", "bfloat16", 7, "instruct")
     assert resolved("model=hf", "model.path=some/Coder-1B").model.name == "Coder-1B"
-    assert resolved("experiment=quickstart", "results_dir=elsewhere").results_dir == "elsewhere"
+    assert resolved("experiment=quickstart", "results_dir=elsewhere").results_dir == Path("elsewhere")
 
 
 PAPER = {
@@ -349,3 +347,22 @@ def test_key_changes_with_any_field(identity: dict[str, Any], data: st.DataObjec
 
 def test_the_keys_form() -> None:
     assert len(config.generation_key({"a": 1})) == 12
+
+
+def test_a_shard_is_read() -> None:
+    assert parse_shard(None) is None
+    assert parse_shard("2/4") == Shard(2, 4)
+    assert str(parse_shard("2/4")) == "2/4"
+
+
+@pytest.mark.parametrize("text", ["0/4", "5/4", "1", "1/0", "a/b", "-1/2", "1/2/3", "", 3])
+def test_what_is_no_shard(text: str) -> None:
+    with pytest.raises(SpaError, match=r"shard=.* is not one of several; write shard=1/4 to shard=4/4"):
+        parse_shard(text)
+
+
+@given(st.lists(st.integers()), st.integers(1, 9))
+def test_every_item_is_in_one_part(items: list[int], count: int) -> None:
+    parts = [Shard(number, count).part(items) for number in range(1, count + 1)]
+    assert sorted(item for part in parts for item in part) == sorted(items)
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from spa.analysis.aggregate import SETTINGS
 from spa.analysis.claims import ANCHOR
 from spa.analysis.curves import Curve
 from spa.analysis.readings import percentiles, tune
+from spa.records import SETTINGS
 
 
 def anchor_rows(curves: Iterable[Curve]) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """Run folders -> one tidy table.
 
-`load` reads runs into cells, one at a time; `tasks` keeps a row for each verdict, `summary` makes one for each Pass@1.
+`load` reads runs, one at a time; `tasks` keeps a row for each verdict, `summary` makes one for each Pass@1.
 Only samples that are finished and scored count: an unscored line, or a part of an interval that was given up
 (finish_reason "budget"), enters no rate.
 """
@@ -10,22 +10,23 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from spa.errors import SpaError
-from spa.records import Record, Score, Span
-from spa.results.store import Results, Run, solution_sha
+from spa import omega
+from spa.records import SETTINGS, Solution
+from spa.results.judged import Judged, judged
+from spa.results.manifest import Manifest
+from spa.results.store import Results, Run
 from spa.statistics import mcnemar_exact, wilson
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Verdicts = NDArray[np.void]  # of the fields VERDICT; `run` and `task` are numbers
 
-SETTINGS = ["model", "benchmark", "anchor", "mask", "profile", "template", "dtype", "quantization"]
 IDENTITY = ["experiment", "key", *SETTINGS]
 SUMMARY = [
     *IDENTITY,
@@ -35,7 +36,10 @@ SUMMARY = [
 # Omega 0 never reads the masked prompt: what is plain for one anchor and mask is plain for all.
 BASELINE = ["model", "benchmark", "profile", "template", "dtype", "quantization", "plain_identity"]
 
-VERDICT = [("run", "i4"), ("task", "i4"), ("omega_lo", "f8"), ("omega_hi", "f8"), ("anchored", "?"), ("passed", "?")]
+VERDICT = [
+    *[("run", "i4"), ("task", "i4"), ("omega_lo", "f8"), ("omega_hi", "f8")],
+    *[("is_plain", "?"), ("anchored", "?"), ("passed", "?")],
+]
 _STEP = ["omega_lo", "omega_hi", "n_tasks", "n_anchored", "n_passed", "n_paired", "n_plain", "fixed", "broken"]
 
 
@@ -45,52 +49,31 @@ class Line(NamedTuple):
     task_id: str
     omega_lo: float
     omega_hi: float
+    is_plain: bool  # it holds omega 0
     anchored: bool
     given_up: bool
-    base_status: str | None  # None where it is not scored; "suspect" where evalplus passes what a second look does not
-    plus_status: str | None
+    passed_base: bool | None  # None where it is not scored
+    passed_plus: bool | None  # likewise, or where there are no plus tests
+    suspect: bool
 
     @property
     def counts(self) -> bool:
         """Whether it enters the rates."""
-        return self.base_status is not None and not self.given_up
+        return self.passed_base is not None and not self.given_up
 
 
 @dataclass(frozen=True)
-class _Sample(Record):
-    """What is read of a line of samples.jsonl."""
-
-    task_id: str
-    solution: str
-    omega_lo: float
-    omega_hi: float
-    finish_reason: str
-    anchor_spans: list[Span]
-
-
-@dataclass(frozen=True)
-class Cell:
+class JudgedRun:
     """One run folder in memory."""
 
     run: Run
-    manifest: dict[str, Any]
+    manifest: Manifest
     lines: list[Line]
 
-    def field(self, name: str) -> Any:
-        """A field of the manifest that every run has; SpaError where this one lacks it."""
-        if name in self.manifest:
-            return self.manifest[name]
-        raise SpaError(f"{self.run.manifest_path} has no field '{name}'; run its cell again to restore the manifest")
-
     @property
-    def experiment(self) -> str:
-        return self.manifest.get("experiment") or ""
-
-    @property
-    def quantization(self) -> str:
-        """The run's quantization and, where the model ships lossy weights, theirs."""
-        parts = [self.manifest.get("weights"), self.field("quantization")]
-        return "+".join(part for part in parts if part and part != "none") or "none"
+    def key(self) -> str:
+        """The run's key, which its folder is named by."""
+        return self.run.key
 
 
 @dataclass(frozen=True)
@@ -105,36 +88,36 @@ class Progress:
     suspect: int
 
 
-def load(results: Iterable[Results]) -> Iterator[Cell]:
-    """One cell for each key, by key: of the folders' runs of that key, the one with most scored samples."""
+def load(results: Iterable[Results]) -> Iterator[JudgedRun]:
+    """One run for each key, by key: of the folders' runs of that key, the one with most scored samples."""
     runs = sorted((run for folder in results for run in folder.runs()), key=lambda run: run.key)
     for _, same in groupby(runs, key=lambda run: run.key):
         yield min(map(_load, same), key=_rank)
 
 
-def progress(cell: Cell) -> Progress:
-    """How much of a cell is there: samples of a grid, or tasks whose whole interval is covered."""
-    task_ids, omega, n_tasks = set(cell.field("task_ids")), cell.field("omega"), int(cell.field("n_tasks"))
-    lines = [line for line in cell.lines if line.task_id in task_ids]
-    if isinstance(omega, dict):
+def progress(run: JudgedRun) -> Progress:
+    """How much of a run is there: samples of a grid, or tasks whose whole interval is covered."""
+    task_ids, omegas, n_tasks = set(run.manifest.task_ids), run.manifest.omegas, run.manifest.n_tasks
+    lines = [line for line in run.lines if line.task_id in task_ids]
+    if isinstance(omegas, omega.Interval):
         covered = dict.fromkeys(task_ids, 0.0)
         for line in lines:
             covered[line.task_id] += line.omega_hi - line.omega_lo
-        whole = (omega["hi"] - omega["lo"]) * (1 - 1e-9)
+        whole = omega.size(omegas) * (1 - 1e-9)
         done, total = sum(width > whole for width in covered.values()), n_tasks
     else:
-        done, total = len(lines), n_tasks * len(omega)
+        done, total = len(lines), n_tasks * len(omegas.values)
     return Progress(
         done=done,
         total=total,
         lines=len(lines),
         scored=sum(line.counts for line in lines),
         given_up=sum(line.given_up for line in lines),
-        suspect=sum(line.base_status == "suspect" for line in lines),
+        suspect=sum(line.suspect for line in lines),
     )
 
 
-def tasks(cells: Iterable[Cell]) -> pd.DataFrame:
+def tasks(judged: Iterable[JudgedRun]) -> pd.DataFrame:
     """One row for each (run, task, omega range, benchmark) with its verdict `passed`. Names are categorical.
 
     Scores with plus tests give rows for both benchmarks of a family: `humaneval` by the base tests alone, and
@@ -144,16 +127,17 @@ def tasks(cells: Iterable[Cell]) -> pd.DataFrame:
     names: list[tuple[str, ...]] = []  # of each run and benchmark
     task_ids: dict[str, int] = {}
 
-    def verdicts() -> Iterator[tuple[int, int, float, float, bool, bool]]:
-        for cell in cells:
-            base = [(line, line.base_status == "pass") for line in cell.lines if line.counts]
-            plus = [(line, passed and line.plus_status == "pass") for line, passed in base if line.plus_status]
-            name = cell.field("benchmark").removesuffix("_plus")
-            for benchmark, judged in ((name, base), (f"{name}_plus", plus)):
-                for line, passed in judged:
+    def verdicts() -> Iterator[tuple[int, int, float, float, bool, bool, bool]]:
+        for run in judged:
+            counted = [line for line in run.lines if line.counts]
+            name = run.manifest.benchmark.removesuffix("_plus")
+            base = [(line, bool(line.passed_base)) for line in counted]
+            plus = [(line, line.passed_plus) for line in counted if line.passed_plus is not None]
+            for benchmark, passes in ((name, base), (f"{name}_plus", plus)):
+                for line, passed in passes:
                     task = task_ids.setdefault(line.task_id, len(task_ids))
-                    yield len(names), task, line.omega_lo, line.omega_hi, line.anchored, passed
-                names.append(_names(cell, benchmark))
+                    yield len(names), task, line.omega_lo, line.omega_hi, line.is_plain, line.anchored, passed
+                names.append(_names(run, benchmark))
 
     rows = pd.DataFrame(np.fromiter(verdicts(), dtype=VERDICT))
     runs = pd.DataFrame(names, columns=[*IDENTITY, "plain_identity"], dtype=str).astype("category")
@@ -162,7 +146,7 @@ def tasks(cells: Iterable[Cell]) -> pd.DataFrame:
     table["task_id"] = pd.Categorical.from_codes(rows["task"].to_numpy(), pd.Index(task_ids, dtype=str))
     table["plain_key"] = runs["key"].iloc[rows["plain_run"]].array
     table.loc[rows["plain"].isna(), "plain_key"] = None
-    return table.join(rows.drop(columns=["run", "task", "plain_run"]))
+    return table.join(rows.drop(columns=["run", "task", "plain_run", "is_plain"]))
 
 
 def summary(tasks: pd.DataFrame) -> pd.DataFrame:
@@ -214,55 +198,47 @@ def outcomes(run: pd.DataFrame | Verdicts) -> tuple[Floats, Floats, Bools, Bools
     return starts[kept], ends[kept], counted[:, kept], passed[:, kept], of_task
 
 
-def verdicts(run: Run, manifest: dict[str, Any]) -> dict[tuple[str, str], Score]:
-    """The verdict that counts for each (task_id, solution_sha): by the manifest's scorer, else by the latest one."""
-    scores = run.scores()
-    scorer_id = (manifest.get("scoring") or {}).get("scorer_id") or (scores[-1].scorer_id if scores else None)
-    return {(score.task_id, score.solution_sha): score for score in scores if score.scorer_id == scorer_id}
-
-
-def _load(run: Run) -> Cell:
+def _load(run: Run) -> JudgedRun:
     manifest = run.manifest()
-    found = verdicts(run, manifest)
+    end = manifest.omegas.hi
 
-    def line(sample: _Sample) -> Line:
-        score = found.get((sample.task_id, solution_sha(sample.solution)))
+    def line(judged: Judged[Solution]) -> Line:
+        sample, score = judged.sample, judged.score
         return Line(
             *(sample.task_id, sample.omega_lo, sample.omega_hi),
+            is_plain=sample.holds(0.0, end),
             anchored=bool(sample.anchor_spans),
             given_up=sample.finish_reason == "budget",
-            base_status=("suspect" if score.suspect else score.base_status) if score else None,
-            plus_status=score.plus_status if score else None,
+            passed_base=score.passed("base") if score else None,
+            passed_plus=score.passed() if score and score.plus_status else None,
+            suspect=bool(score and score.suspect),
         )
 
-    return Cell(run, manifest, [line(sample) for sample in run.iter_samples(_Sample)])
+    return JudgedRun(run, manifest, [line(each) for each in judged(run, manifest, Solution)])
 
 
-def _rank(cell: Cell) -> tuple[int, int, str, str]:
-    scored = sum(line.counts for line in cell.lines)
-    return -scored, -len(cell.lines), cell.experiment, str(cell.run.folder)
+def _rank(run: JudgedRun) -> tuple[int, int, str, str]:
+    scored = sum(line.counts for line in run.lines)
+    return -scored, -len(run.lines), run.manifest.experiment, str(run.run.folder)
 
 
-def _names(cell: Cell, benchmark: str) -> tuple[str, ...]:
-    """IDENTITY and plain_identity; equal strings of many cells are one in memory."""
-    settings = {name: cell.field(name) or "" for name in SETTINGS}
-    settings |= {"benchmark": benchmark, "quantization": cell.quantization}
-    return tuple(map(sys.intern, [cell.experiment, cell.run.key, *settings.values(), _plain_identity(cell.manifest)]))
+def _names(run: JudgedRun, benchmark: str) -> tuple[str, ...]:
+    """IDENTITY and plain_identity; equal strings of many runs are one in memory."""
+    settings = {name: getattr(run.manifest, name) or "" for name in SETTINGS}
+    settings |= {"benchmark": benchmark, "quantization": run.manifest.weights_text}
+    names = [run.manifest.experiment, run.key, *settings.values(), _plain_identity(run.manifest)]
+    return tuple(map(sys.intern, names))
 
 
-def _plain_identity(manifest: dict[str, Any]) -> str:
+def _plain_identity(manifest: Manifest) -> str:
     """What decides texts and verdicts at omega 0, beside the table's columns: token limits, prompts, tests."""
-    identity = manifest.get("identity") or {}
-    plain = {name: value for name, value in identity.items() if name not in ("anchor", "mask", "omega")}
-    return json.dumps([plain, (manifest.get("data") or {}).get("md5")], sort_keys=True)
+    plain = {name: value for name, value in manifest.identity.items() if name not in ("anchor", "mask", "omega")}
+    return json.dumps([plain, manifest.data.md5], sort_keys=True)
 
 
 def _compared(rows: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """`rows` of VERDICT with `plain_run`, the number of the run to compare with, and `plain`, the verdict there."""
-    lo, hi = rows["omega_lo"], rows["omega_hi"]
-    is_last = hi == rows.groupby("run")["omega_hi"].transform("max")
-    at_zero = rows[(lo == 0) | ((lo < 0) & ((hi > 0) | ((hi == 0) & is_last)))].sort_values("omega_lo", kind="stable")
-    plain = at_zero.drop_duplicates(["run", "task"], keep="last")
+    plain = rows[rows["is_plain"]].drop_duplicates(["run", "task"], keep="last")
     n_plain = plain["run"].value_counts().reindex(runs.index, fill_value=0)
     fullest = n_plain.groupby([runs[name] for name in BASELINE]).transform("idxmax")
     compared = rows.assign(plain_run=n_plain.index.to_series().where(n_plain > 0, fullest).loc[rows["run"]].to_numpy())

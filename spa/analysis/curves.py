@@ -13,7 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from spa.analysis.aggregate import SETTINGS, outcomes
+from spa.analysis.aggregate import outcomes
+from spa.omega import holds
+from spa.records import SETTINGS
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -29,7 +31,7 @@ class Curve:
     The cell's runs are one interval's, or those of single omegas together.
     """
 
-    settings: dict[str, str]  # aggregate.SETTINGS
+    settings: dict[str, str]  # by the names of SETTINGS
     keys: tuple[str, ...]  # of the runs, and of the one that holds omega 0
     lo: Floats  # (P,)
     hi: Floats  # (P,), equal to lo for single omegas
@@ -79,10 +81,8 @@ class Curve:
 
     def column(self, omega: float) -> int | None:
         """The column that holds an omega; None where none does."""
-        holds = np.flatnonzero((self.lo == omega) | ((self.lo <= omega) & (omega < self.hi)))
-        if len(holds):
-            return int(holds[0])
-        return len(self.hi) - 1 if self.hi[-1] == omega else None  # an interval's last part is closed
+        columns = np.flatnonzero(holds(self.lo, self.hi, omega, self.hi[-1]))
+        return int(columns[0]) if len(columns) else None
 
     def of(self, task_ids: pd.Index) -> "Curve":
         """The curve of these of its tasks, in this order."""

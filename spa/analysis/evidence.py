@@ -64,7 +64,7 @@ def read_attention(folders: Sequence[Results]) -> list[Attention]:
             raise SpaError(
                 f"{place.shares_path} has no column {', '.join(missing)}; measure it again (scripts/attention.py)"
             )
-        found.setdefault(place.key, Attention(place.key, manifest["model"] or place.key, manifest["benchmark"], shares))
+        found.setdefault(place.key, Attention(place.key, manifest.model or place.key, manifest.benchmark, shares))
     return list(found.values())
 
 

@@ -90,14 +90,14 @@ def _runs() -> str:
 def _run_row(run: Run) -> list[str]:
     manifest = run.manifest()
     return [
-        manifest["model"],
-        benchmark_name(manifest["benchmark"]),
-        manifest["template"],
-        f"{manifest['anchor']} ({manifest['mask']})",
-        omega_set_text(manifest["omega"]),
-        f"{run.count_samples() / manifest['n_tasks']:.1f}",
-        f"{manifest['generation_seconds'] / 60:.0f}",
-        manifest["git"]["commit"][:7],
+        manifest.model,
+        benchmark_name(manifest.benchmark),
+        manifest.template,
+        f"{manifest.anchor} ({manifest.mask})",
+        omega_set_text(manifest.omega),
+        f"{run.count_samples() / manifest.n_tasks:.1f}",
+        f"{manifest.generation_seconds / 60:.0f}",
+        manifest.git.commit[:7] if manifest.git else "",
     ]
 
 

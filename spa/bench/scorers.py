@@ -21,8 +21,9 @@ from tqdm import tqdm
 from spa.bench import mutants, released_evalplus
 from spa.bench.released_evalplus import Statuses
 from spa.errors import SpaError
+from spa.records import solution_sha
 from spa.results.provenance import environment, usable_cores
-from spa.results.store import Run, solution_sha
+from spa.results.store import Run
 from spa.scoring.external_samples import read_samples
 from spa.scoring.sandbox import resolve
 from spa.scoring.score import Request, corrections

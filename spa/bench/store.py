@@ -28,10 +28,11 @@ from tqdm import tqdm
 from spa import omega
 from spa.analysis import aggregate
 from spa.cli import status
-from spa.records import Generation, Part, Score
+from spa.records import Generation, Part, Score, solution_sha
 from spa.report import build
 from spa.results import provenance
-from spa.results.store import Results, Run, find_results, solution_sha
+from spa.results.manifest import Data, Manifest, Scoring
+from spa.results.store import Results, Run, find_results
 
 OMEGAS = (omega.Values((0.0, 0.3)), omega.Values((0.3, 0.5)))  # in turn; the second finds omega 0 in another cell
 TASKS = [f"HumanEval/{number}" for number in range(3)]
@@ -172,18 +173,19 @@ def write_texts(folder: Path, cells: int) -> int:
     for number in range(cells):
         rng, run = random.Random(number), Results(folder).run(f"{number:012x}")
         tasks = [f"Mbpp/{task}" for task in range(N_TASKS)]
-        changes = {
-            "model": f"synthetic {number % N_MODELS}",
-            "anchor": ANCHORS[number // N_MODELS % len(ANCHORS)],
-            "benchmark": "mbpp_plus",
-            "status": "complete",
-            "omega": omega.to_json(omega.Interval(0.0, 0.5)),
-            "n_tasks": N_TASKS,
-            "n_anchored": N_TASKS,
-            "task_ids": tasks,
-        }
+        manifest = replace(
+            _manifest(run.key, number),
+            model=f"synthetic {number % N_MODELS}",
+            anchor=ANCHORS[number // N_MODELS % len(ANCHORS)],
+            benchmark="mbpp_plus",
+            status="complete",
+            omega=omega.to_json(omega.Interval(0.0, 0.5)),
+            n_tasks=N_TASKS,
+            n_anchored=N_TASKS,
+            task_ids=tasks,
+        )
         with run.locked():
-            run.write_manifest(_manifest(run.key, number) | changes)
+            run.write_manifest(manifest)
             for task in tasks:
                 texts = list(_parts(rng, number, task))
                 run.append_samples(texts)
@@ -237,7 +239,7 @@ def _peak_mib() -> float:
 
 
 def _missing(run: Run) -> Iterator[Generation]:
-    whole = omega.from_json(run.manifest()["omega"])
+    whole = run.manifest().omegas
     done: dict[str, list[tuple[float, float]]] = {}
     for sample in run.iter_samples(Part):
         done.setdefault(sample.task_id, []).append((sample.omega_lo, sample.omega_hi))
@@ -250,29 +252,29 @@ def _omegas(number: int) -> omega.Values:
     return OMEGAS[number % len(OMEGAS)]
 
 
-def _manifest(key: str, number: int) -> dict[str, Any]:
+def _manifest(key: str, number: int) -> Manifest:
     """A hundred cells in a row are of one model."""
-    model = f"synthetic {number // 100}"
-    return {
-        "key": key,
-        "status": "running" if number % UNFINISHED == 0 else "complete",
-        "experiment": "scale",
-        "model": model,
-        "benchmark": "humaneval_plus",
-        "anchor": "description",
-        "mask": "per_token",
-        "profile": "paper",
-        "template": "deepseek_coder",
-        "dtype": "float32",
-        "quantization": "none",
-        "omega": omega.to_json(_omegas(number)),
-        "n_tasks": len(TASKS),
-        "n_anchored": len(TASKS),
-        "task_ids": TASKS,
-        "data": {"source": "synthetic", "md5": "0" * 32},
-        "scoring": {"scorer_id": "synthetic"},
-        "identity": {"model": model, "anchor": "description", "omega": omega.to_json(_omegas(number))},
-    }
+    model, omegas = f"synthetic {number // 100}", omega.to_json(_omegas(number))
+    return Manifest(
+        key=key,
+        status="running" if number % UNFINISHED == 0 else "complete",
+        experiment="scale",
+        model=model,
+        benchmark="humaneval_plus",
+        anchor="description",
+        mask="per_token",
+        profile="paper",
+        template="deepseek_coder",
+        dtype="float32",
+        quantization="none",
+        omega=omegas,
+        n_tasks=len(TASKS),
+        n_anchored=len(TASKS),
+        task_ids=TASKS,
+        data=Data("synthetic", "0" * 32),
+        scoring=Scoring(scorer_id="synthetic", plus=True, data_md5="0" * 32),
+        identity={"model": model, "anchor": "description", "omega": omegas},
+    )
 
 
 def _sample(number: int, task: str, value: float) -> Generation:

@@ -11,7 +11,7 @@ from spa.config import load_benchmark_config
 from spa.errors import SpaError
 from spa.results.provenance import usable_cores, versions
 from spa.scoring.sandbox import resolve, self_test
-from spa.scoring.score import corrections, passed, score
+from spa.scoring.score import corrections, score
 from spa.tasks import benchmarks
 from spa.tasks.benchmarks import Benchmark
 
@@ -86,7 +86,7 @@ def try_canonical(benchmark: Benchmark, quick: bool, sandbox: str) -> str:
     tried = [p for i, p in enumerate(benchmark.problems) if not quick or i < QUICK_TASKS or p.task_id in corrected]
     requests = [(problem.task_id, problem.prompt + problem.canonical_solution) for problem in tried]
     verdicts = list(score(requests, benchmark, sandbox=sandbox))
-    failed = [f"{v.task_id} ({'suspect, ' if v.suspect else ''}{v.reason})" for v in verdicts if not passed(v)]
+    failed = [f"{v.task_id} ({'suspect, ' if v.suspect else ''}{v.reason})" for v in verdicts if not v.passed()]
     if failed:
         raise SpaError(
             f"{benchmark.name}: {len(failed)} of {len(verdicts)} canonical solutions fail, and so would right answers: "
@@ -103,7 +103,7 @@ def try_bad(benchmark: Benchmark, sandbox: str) -> str:
     problem = benchmark.problems[0]
     bad = {kind: text.format(name=problem.entry_point) for kind, text in WRONG_PROGRAMS.items()}
     verdicts = score([(problem.task_id, solution) for solution in bad.values()], benchmark, sandbox=sandbox)
-    if any(passed(verdict, "base") for verdict in verdicts):
+    if any(verdict.passed("base") for verdict in verdicts):
         raise SpaError(f"{benchmark.name}: a program that solves nothing passes {problem.task_id}; do not score here")
     return f"{benchmark.name}: programs that solve nothing fail ({', '.join(bad)})"
 

@@ -20,7 +20,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from spa.config import CONF, RunConfig, register, resolve
+from spa.config import CONF, Cell, register, resolve
 from spa.errors import SpaError
 from spa.runs.from_manifest import recompose
 
@@ -29,7 +29,7 @@ swept: set[Path] = set()  # the results folders of sweeps: their cells may run i
 EXPECTED = (SpaError, HydraException, OmegaConfBaseException)
 
 
-def launch(cell: Callable[[RunConfig], None]) -> int:
+def launch(cell: Callable[[Cell], None]) -> int:
     """Compose the command line's config and run `cell` on it, or with -m on each config of the sweep.
 
     Returns the exit code: 2 where composing or a cell raised a SpaError. In a sweep the other cells run all the same.
@@ -65,7 +65,7 @@ class Remember(Callback):
         swept.add(Path(config.results_dir))
 
 
-def cells(arguments: Sequence[str]) -> list[RunConfig]:
+def cells(arguments: Sequence[str]) -> list[Cell]:
     """The cells of a command line of run.py, sweeps of its experiment included, in their order. Writes nothing.
 
     Raises SpaError for what run.py would refuse.
@@ -76,7 +76,7 @@ def cells(arguments: Sequence[str]) -> list[RunConfig]:
         raise SpaError(one_line(error)) from error
 
 
-def _cells(arguments: Sequence[str]) -> list[RunConfig]:
+def _cells(arguments: Sequence[str]) -> list[Cell]:
     register()
     given = [argument for argument in arguments if argument not in ("-m", "--multirun")]
     GlobalHydra.instance().clear()

@@ -14,11 +14,11 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from spa import omega
-from spa.analysis.aggregate import Cell
 from spa.cli.hydra_app import jobs
 from spa.errors import SpaError
 from spa.omega import OmegaSet, omega_set_text
 from spa.records import Part
+from spa.results.manifest import Manifest
 from spa.results.store import Results, Run
 
 STATES = ("running", "failed", "interrupted", "not scored", "complete")
@@ -73,30 +73,30 @@ def _row(run: Run, now: float) -> Row:
     owner = ", ".join(str(owner) for owner in run.owners())
     row = Row(run.folder, "running" if owner else "interrupted", owner, scored=run.count_scores())
     try:
-        manifest = run.manifest()
-        return _told(row, Cell(run, manifest, []), now) if manifest else row
+        manifest = run.find_manifest()
+        return _told(row, run, manifest, now) if manifest else row
     except SpaError as error:
         return replace(row, state="failed", error=str(error))
 
 
-def _told(row: Row, cell: Cell, now: float) -> Row:
+def _told(row: Row, run: Run, manifest: Manifest, now: float) -> Row:
     """The row with what the manifest tells."""
-    status, kept = cell.field("status"), cell.field("omega")
-    total = done = cell.field("n_tasks")
-    if status != "complete":
-        done = _tasks_done(cell.run, omega.from_json(kept))
-    added, seconds = done - cell.manifest.get("tasks_done", 0), now - cell.run.manifest_path.stat().st_mtime
+    done: float = manifest.n_tasks
+    if manifest.status != "complete":
+        done = _tasks_done(run, manifest.omegas)
+    added, seconds = done - manifest.tasks_done, now - run.manifest_path.stat().st_mtime
     state = row.state
-    if not row.owner and status != "running":
-        state = "failed" if status == "failed" else "complete" if cell.manifest.get("scoring") else "not scored"
+    if not row.owner and manifest.status != "running":
+        scored = "complete" if manifest.scoring else "not scored"
+        state = "failed" if manifest.status == "failed" else scored
     return replace(
         row,
         state=state,
-        cell=(*(cell.field(name) for name in ("model", "benchmark", "anchor", "mask")), omega_set_text(kept)),
+        cell=(manifest.model, manifest.benchmark, manifest.anchor, manifest.mask, omega_set_text(manifest.omega)),
         done=done,
-        total=total,
+        total=manifest.n_tasks,
         rate=added / seconds if row.owner and added > 0 and seconds > 0 else None,
-        error=cell.manifest.get("error", "") if state == "failed" else "",
+        error=manifest.error or "" if state == "failed" else "",
     )
 
 

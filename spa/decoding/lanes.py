@@ -10,6 +10,7 @@ from torch import Tensor
 from spa.decoding.cache import SavedRow
 from spa.decoding.formula import Choice
 from spa.decoding.stopping import StopRule, TextStream
+from spa.errors import SpaError
 from spa.omega import PLAIN, OmegaSet
 from spa.records import PromptPair
 
@@ -49,6 +50,17 @@ class Request:
         slots = torch.zeros(max(self.hidden, default=-1) + 1, dtype=torch.bool)
         slots[list(self.hidden)] = True
         return slots
+
+
+def context_room(pair: PromptPair, context_length: int, name: str, advice: str) -> int:
+    """How many tokens fit into the model's context behind the longer of the two prompts.
+
+    Raises SpaError, with the prompt's name and what to do, where none does.
+    """
+    length = max(len(pair.original_ids), len(pair.masked_ids))
+    if length >= context_length:
+        raise SpaError(f"{name} has {length} tokens and the model's context only {context_length}; {advice}")
+    return context_length - length
 
 
 @dataclass(frozen=True)

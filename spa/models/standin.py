@@ -20,7 +20,7 @@ from tokenizers.processors import TemplateProcessing
 from transformers import CodeGenConfig, CodeGenForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from transformers.utils import logging
 
-from spa.config import ModelConfig, RunConfig
+from spa.config import Cell, ModelConfig
 from spa.errors import SpaError
 
 VERSION = 2  # raised with any change to what `checkpoint` writes
@@ -32,9 +32,9 @@ CHAT_TEMPLATE = (
 )
 
 
-def replaced(config: RunConfig) -> RunConfig:
+def replaced(cell: Cell) -> Cell:
     """The same cell on the stand-in of its model, which is made where it is missing."""
-    model = config.model
+    model = cell.model
     if model.shape.architecture is None:
         raise SpaError(f"{model.name} has no shape to imitate; run it without standin")
     facts = [VERSION, transformers.__version__, asdict(model.shape), model.kind, model.mask_token]
@@ -45,7 +45,7 @@ def replaced(config: RunConfig) -> RunConfig:
         _make(folder, model)
     here = replace(
         model,
-        name=f"{str(model.name).removesuffix(' (stand-in)')} (stand-in)",
+        name=f"{model.name.removesuffix(' (stand-in)')} (stand-in)",
         path=str(folder),
         package=None,
         gguf_file=None,
@@ -53,7 +53,7 @@ def replaced(config: RunConfig) -> RunConfig:
         eos_token_ids=list(EOS),
         device_map=None,
     )
-    return replace(config, model=here)
+    return replace(cell, model=here)
 
 
 def _make(folder: Path, config: ModelConfig) -> None:

@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from spa.analysis.aggregate import BASELINE, SETTINGS, Cell, verdicts
-from spa.omega import Interval, OmegaSet, from_json, has_zero, holds, omega_set_text
-from spa.records import Record, Span
-from spa.results.store import solution_sha
+from spa.analysis.aggregate import BASELINE, JudgedRun
+from spa.omega import Interval, has_zero, omega_set_text
+from spa.records import SETTINGS, OfSolution, Span
+from spa.results.judged import judged
 
 OMEGA_DIGITS = 7  # a breakpoint is known to about 1e-5
 RATE_DIGITS = 5
@@ -62,7 +62,7 @@ class Outcome(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Sample(Record):
+class Sample(OfSolution):
     """What is read of a line of samples.jsonl."""
 
     task_id: str
@@ -78,6 +78,7 @@ class Sample(Record):
 class Line(NamedTuple):
     omega_lo: float
     omega_hi: float
+    is_plain: bool
     solution: str
     outcome: Outcome
     completion_ids: "array[int]"
@@ -90,12 +91,12 @@ class Task:
     lines: list[Line] = field(default_factory=list)
 
 
-def explorer(cells: Iterable[Cell], tasks: pd.DataFrame, summary: pd.DataFrame) -> Explorer:
-    """The series of cells with distinct keys, in the order of `aggregate.summary`, whose rows are the slider's steps.
+def explorer(runs: Iterable[JudgedRun], tasks: pd.DataFrame, summary: pd.DataFrame) -> Explorer:
+    """The series of runs with distinct keys, in the order of `aggregate.summary`, whose rows are the slider's steps.
 
     A run without a verdict is left out. Where runs of a series hold the same omega, that with most verdicts is shown.
     """
-    by_key = {cell.run.key: cell for cell in cells}
+    by_key = {run.key: run for run in runs}
     plain_keys = _plain_keys(by_key, tasks)
     prompts: dict[str, int] = {}
     series = []
@@ -106,16 +107,16 @@ def explorer(cells: Iterable[Cell], tasks: pd.DataFrame, summary: pd.DataFrame) 
         lines: dict[str, Task] = {}
         for key in shown:
             _read(by_key[key], lines, shown[key])
-        plain = _plain_lines(lines, _omegas(by_key[keys[0]]))
+        plain = _plain_lines(lines)
         if not any(plain.values()) and keys[0] in plain_keys:
-            holder, other = by_key[plain_keys[keys[0]]], dict[str, Task]()
-            _read(holder, other, {0.0})
-            plain = _plain_lines(other, _omegas(holder))
+            other: dict[str, Task] = {}
+            _read(by_key[plain_keys[keys[0]]], other, {0.0})
+            plain = _plain_lines(other)
         series.append(
             Series(
-                model=by_key[keys[0]].field("model"),
+                model=by_key[keys[0]].manifest.model,
                 benchmarks=list(steps["benchmark"].unique()),
-                anchor=by_key[keys[0]].field("anchor"),
+                anchor=by_key[keys[0]].manifest.anchor,
                 settings=_settings_text([by_key[key] for key in keys]),
                 runs=keys,
                 several=bool(steps["benchmark"].duplicated().any()),
@@ -130,64 +131,55 @@ def packed(content: Any) -> str:
     return base64.b64encode(zlib.compress(json.dumps(content, separators=(",", ":")).encode(), level=9)).decode()
 
 
-def _sliders(by_key: dict[str, Cell], tasks: pd.DataFrame, summary: pd.DataFrame) -> list[list[str]]:
+def _sliders(by_key: dict[str, JudgedRun], tasks: pd.DataFrame, summary: pd.DataFrame) -> list[list[str]]:
     """The keys of each series, in the summary's order."""
     identity = tasks.drop_duplicates("key").set_index("key").astype(str)
     series: dict[tuple[str, ...], list[str]] = {}
     for key in summary["key"].unique():
-        alone = key if isinstance(_omegas(by_key[key]), Interval) else ""
+        alone = key if isinstance(by_key[key].manifest.omegas, Interval) else ""
         same = (*identity.loc[key, ["experiment", *SETTINGS, "plain_identity"]], alone)
         series.setdefault(same, []).append(key)
     return list(series.values())
 
 
-def _plain_keys(by_key: dict[str, Cell], tasks: pd.DataFrame) -> dict[str, str]:
+def _plain_keys(by_key: dict[str, JudgedRun], tasks: pd.DataFrame) -> dict[str, str]:
     """For each run the one with omega 0 and most tasks among those that are equal at omega 0."""
     runs = tasks.drop_duplicates("key").astype(dict.fromkeys(BASELINE, str))
     runs = runs.assign(n=runs["key"].map(tasks.groupby("key", observed=True)["task_id"].nunique()).astype(int))
     found: dict[str, str] = {}
     for _, equal in runs.sort_values(["n", "key"], ascending=[False, True]).groupby(BASELINE, sort=False):
-        plain = [key for key in equal["key"] if has_zero(_omegas(by_key[key]))]
+        plain = [key for key in equal["key"] if has_zero(by_key[key].manifest.omegas)]
         found |= dict.fromkeys(equal["key"], plain[0]) if plain else {}
     return found
 
 
-def _omegas(cell: Cell) -> OmegaSet:
-    return from_json(cell.field("omega"))
-
-
-def _plain_lines(tasks: dict[str, Task], omegas: OmegaSet) -> dict[str, Line | None]:
+def _plain_lines(tasks: dict[str, Task]) -> dict[str, Line | None]:
     """The line of each task that holds omega 0."""
-
-    def plain_line(task: Task) -> Line | None:
-        at_zero = [line for line in task.lines if holds(line.omega_lo, line.omega_hi, 0, omegas.hi)]
-        return max(at_zero, default=None, key=lambda line: line.omega_lo)
-
-    return {task_id: plain_line(task) for task_id, task in tasks.items()}
+    return {task_id: next((line for line in task.lines if line.is_plain), None) for task_id, task in tasks.items()}
 
 
-def _read(cell: Cell, into: dict[str, Task], omegas: set[float]) -> None:
+def _read(run: JudgedRun, into: dict[str, Task], omegas: set[float]) -> None:
     """Add the lines of a run to its tasks; of a run of single omegas, those of `omegas`."""
-    scores = verdicts(cell.run, cell.manifest)
-    for sample in cell.run.iter_samples(Sample):
+    for each in judged(run.run, run.manifest, Sample):
+        sample, score = each.sample, each.score
         if sample.omega_lo == sample.omega_hi and sample.omega_lo not in omegas:
             continue
-        score = scores.get((sample.task_id, solution_sha(sample.solution)))
         outcome = Outcome(None, None, "", sample.finish_reason)
         if score:
             base = "suspect" if score.suspect else score.base_status
             outcome = Outcome(base, score.plus_status, score.reason, sample.finish_reason)
         task = into.setdefault(sample.task_id, Task(sample.prompt_text, sample.anchor_spans))
         ids = array("i", sample.completion_ids)
-        task.lines.append(Line(sample.omega_lo, sample.omega_hi, sample.solution, outcome, ids))
+        is_plain = sample.holds(0.0, run.manifest.omegas.hi)
+        task.lines.append(Line(sample.omega_lo, sample.omega_hi, is_plain, sample.solution, outcome, ids))
 
 
-def _settings_text(cells: list[Cell]) -> str:
-    first = cells[0]
-    omegas = [cell.field("omega") for cell in cells]
-    together = omegas[0] if len(cells) == 1 else sorted({omega for values in omegas for omega in values})
-    parts = [first.experiment, f"ω {omega_set_text(together)}", first.field("mask"), first.field("profile")]
-    parts += [first.field("template"), first.field("dtype"), first.quantization, ", ".join(c.run.key for c in cells)]
+def _settings_text(runs: list[JudgedRun]) -> str:
+    first = runs[0].manifest
+    omegas = [run.manifest.omega for run in runs]
+    together = omegas[0] if len(runs) == 1 else sorted({omega for values in omegas for omega in values})
+    parts = [first.experiment, f"ω {omega_set_text(together)}", first.mask, first.profile, first.template]
+    parts += [first.dtype, first.weights_text, ", ".join(run.key for run in runs)]
     return ", ".join(part for part in parts if part and part != "none")
 
 

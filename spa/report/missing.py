@@ -4,50 +4,50 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from spa.analysis.aggregate import Cell, progress
+from spa.analysis.aggregate import JudgedRun, progress
 from spa.analysis.formats import benchmark_name
 from spa.results.attention_files import Attention
 from spa.results.store import Results
 
 
 def missing_of_runs(
-    results: Sequence[Results], cells: Sequence[Cell], summary: pd.DataFrame, measured: Sequence[Attention]
+    results: Sequence[Results], runs: Sequence[JudgedRun], summary: pd.DataFrame, measured: Sequence[Attention]
 ) -> list[str]:
-    """The sentences; `cells` and `measured` are the folders' runs and measurements, `summary` is made from `cells`."""
+    """The sentences; `runs` and `measured` are the folders' runs and measurements, `summary` is made from `runs`."""
     return [
-        *_incomplete(results, cells),
-        *(sentence for cell in cells for sentence in _missing_of_run(cell)),
+        *_incomplete(results, runs),
+        *(sentence for run in runs for sentence in _missing_of_run(run)),
         *_without_plain(summary),
         *_missing_of_attention(measured),
     ]
 
 
-def _incomplete(results: Sequence[Results], cells: Sequence[Cell]) -> Iterator[str]:
+def _incomplete(results: Sequence[Results], runs: Sequence[JudgedRun]) -> Iterator[str]:
     """How many runs are not complete, and which are in no table because nothing of them is there yet."""
-    empty = {run.key for folder in results for run in folder.begun()} - {cell.run.key for cell in cells}
-    complete = sum(cell.field("status") == "complete" for cell in cells)
-    if complete < len(cells) + len(empty):
-        yield f"{complete} of {len(cells) + len(empty)} runs are complete."
+    empty = {run.key for folder in results for run in folder.begun()} - {run.key for run in runs}
+    complete = sum(run.manifest.status == "complete" for run in runs)
+    if complete < len(runs) + len(empty):
+        yield f"{complete} of {len(runs) + len(empty)} runs are complete."
     for key in sorted(empty):
         yield f"Run {key}: begun, but nothing of it is there."
 
 
-def _missing_of_run(cell: Cell) -> Iterator[str]:
-    done, status = progress(cell), cell.field("status")
-    run = f"{cell.field('model')}, {benchmark_name(cell.field('benchmark'))}, run {cell.run.key}"
+def _missing_of_run(run: JudgedRun) -> Iterator[str]:
+    done, status = progress(run), run.manifest.status
+    name = f"{run.manifest.model}, {benchmark_name(run.manifest.benchmark)}, run {run.key}"
     if done.done < done.total or status != "complete":
-        what = "tasks over the whole interval" if isinstance(cell.field("omega"), dict) else "samples"
+        what = "tasks over the whole interval" if isinstance(run.manifest.omega, dict) else "samples"
         state = "failed" if status == "failed" else "unfinished"
-        yield f"{run}: {state}: {done.done} of {done.total} {what} are there."
+        yield f"{name}: {state}: {done.done} of {done.total} {what} are there."
     if done.given_up:
-        yield f"{run}: parts of the interval given up (budget), counted in no rate: {done.given_up}."
+        yield f"{name}: parts of the interval given up (budget), counted in no rate: {done.given_up}."
     if done.suspect:
         what = "samples that evalplus passes and a second look does not"
-        yield f"{run}: suspect, counted as not passed: {done.suspect} {what}."
-    if warning := (cell.manifest.get("scoring") or {}).get("warning"):
-        yield f"{run}: {warning}."
+        yield f"{name}: suspect, counted as not passed: {done.suspect} {what}."
+    if warning := run.manifest.scoring and run.manifest.scoring.warning:
+        yield f"{name}: {warning}."
     if unscored := done.lines - done.given_up - done.scored:
-        yield f"{run}: not scored: {unscored} of {done.lines} samples."
+        yield f"{name}: not scored: {unscored} of {done.lines} samples."
 
 
 def _without_plain(summary: pd.DataFrame) -> Iterator[str]:
@@ -59,8 +59,8 @@ def _without_plain(summary: pd.DataFrame) -> Iterator[str]:
 def _missing_of_attention(measured: Sequence[Attention]) -> Iterator[str]:
     for place in measured:
         manifest = place.manifest()
-        cell = f"{manifest['model']}, {benchmark_name(manifest['benchmark'])}, attention {place.key}"
-        if manifest["status"] != "complete":
-            yield f"{cell}: unfinished: {manifest['n_tasks']} tasks are measured."
-        if left_out := manifest["n_without_anchor"]:
-            yield f"{cell}: {left_out} tasks have no such anchor and are left out."
+        name = f"{manifest.model}, {benchmark_name(manifest.benchmark)}, attention {place.key}"
+        if manifest.status != "complete":
+            yield f"{name}: unfinished: {manifest.n_tasks} tasks are measured."
+        if left_out := manifest.n_without_anchor:
+            yield f"{name}: {left_out} tasks have no such anchor and are left out."

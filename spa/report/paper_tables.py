@@ -10,13 +10,13 @@ import pandas as pd
 
 from spa.analysis import published, readings
 from spa.analysis.ablation import anchor_rows
-from spa.analysis.aggregate import SETTINGS
 from spa.analysis.claims import ANCHOR, DEFAULTS
 from spa.analysis.curves import SAMPLED, Curve
 from spa.analysis.evidence import Evidence, Speed
 from spa.analysis.formats import benchmark_name, p_text, percent, signed
 from spa.analysis.optimum import optimum_rows
 from spa.analysis.readings import RESAMPLES, SHARE, SPLITS, SPLITS_OF_RESAMPLE
+from spa.records import SETTINGS
 from spa.report.tables import Format, Table, shown_as
 
 Columns = dict[str, tuple[str, Format]]  # heading -> column of the data, and how it is written

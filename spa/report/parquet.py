@@ -13,11 +13,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from spa.analysis.aggregate import SETTINGS, Cell, verdicts
 from spa.errors import SpaError
-from spa.records import Generation, Record, Score, Span, VisibleScore
+from spa.records import SETTINGS, Generation, Record, Score, Span, VisibleScore
 from spa.results.files import write_atomically
-from spa.results.store import Results, Run, solution_sha
+from spa.results.judged import judged
+from spa.results.manifest import Manifest
+from spa.results.store import Results, Run
 
 Row = dict[str, Any]
 Columns = dict[str, Any]  # name -> type of the values
@@ -115,37 +116,35 @@ def _push(folder: Path, tables: Sequence[str], repository: str) -> None:
 
 def _samples(results: Sequence[Results]) -> Iterator[Row]:
     for folder, run in _runs(results):
-        cell = Cell(run, run.manifest(), [])
-        identity, found = _identity(folder, cell), verdicts(run, cell.manifest)
-        shown = {(score.task_id, score.solution_sha): score for score in run.visible()}
-        for sample in run.iter_samples(Generation):
-            solution = sample.task_id, solution_sha(sample.solution)
+        manifest = run.manifest()
+        identity = _identity(folder, manifest)
+        for each in judged(run, manifest, Generation):
             yield {
                 **identity,
-                **_values(Generation, sample),
-                **_values(Score, found.get(solution), _VERDICT),
-                **_values(VisibleScore, shown.get(solution), _VISIBLE),
+                **_values(Generation, each.sample),
+                **_values(Score, each.score, _VERDICT),
+                **_values(VisibleScore, each.visible, _VISIBLE),
             }
 
 
 def _cells(results: Sequence[Results]) -> Iterator[Row]:
     for folder, run in _runs(results):
-        cell = Cell(run, run.manifest(), [])
-        yield {**_identity(folder, cell), "manifest": json.dumps(cell.manifest)}
+        manifest = run.manifest()
+        yield {**_identity(folder, manifest), "manifest": json.dumps(manifest.to_json())}
 
 
 def _runs(results: Sequence[Results]) -> Iterator[tuple[Results, Run]]:
     return ((folder, run) for folder in results for run in folder.runs())
 
 
-def _identity(results: Results, cell: Cell) -> Row:
-    settings = {name: cell.field(name) or "" for name in SETTINGS}
+def _identity(results: Results, manifest: Manifest) -> Row:
+    settings = {name: getattr(manifest, name) or "" for name in SETTINGS}
     name = results.folder.resolve().name
     return settings | {
         "results": name,
-        "experiment": cell.experiment,
-        "key": cell.run.key,
-        "quantization": cell.quantization,
+        "experiment": manifest.experiment,
+        "key": manifest.key,
+        "quantization": manifest.weights_text,
     }
 
 

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from spa.analysis.aggregate import Cell, progress
+from spa.analysis.aggregate import JudgedRun, progress
 from spa.analysis.formats import benchmark_name
 from spa.omega import omega_set_text
 
@@ -19,41 +19,39 @@ class RunFacts:
     facts: Mapping[str, str]
 
 
-def run_facts(cell: Cell) -> RunFacts:
+def run_facts(run: JudgedRun) -> RunFacts:
     """From the run's manifest and lines."""
-    manifest, done = cell.manifest, progress(cell)
-    scoring = manifest.get("scoring") or {}
-    data = manifest.get("data") or {}
-    git = manifest.get("git") or {}
-    benchmark, omega = benchmark_name(cell.field("benchmark")), omega_set_text(cell.field("omega"))
+    manifest, done = run.manifest, progress(run)
+    scoring, data, git = manifest.scoring, asdict(manifest.data), manifest.git
+    benchmark, omega = benchmark_name(manifest.benchmark), omega_set_text(manifest.omega)
     facts = {
-        "Run": cell.run.key,
-        "Experiment": cell.experiment,
-        "Model": cell.field("model"),
-        "Revision": _flat((manifest.get("identity") or {}).get("model")),
-        "Weights": manifest.get("weights") or "as published",
-        "dtype, quantization": f"{cell.field('dtype')}, {cell.field('quantization')}",
+        "Run": run.key,
+        "Experiment": manifest.experiment,
+        "Model": manifest.model,
+        "Revision": _flat(manifest.identity.get("model")),
+        "Weights": manifest.weights or "as published",
+        "dtype, quantization": f"{manifest.dtype}, {manifest.quantization}",
         "Benchmark": benchmark,
         "Data": ", ".join(f"{name} {data[name]}" for name in ["source", "md5"] if data.get(name)),
-        "Profile, template": f"{cell.field('profile')}, {cell.field('template')}",
-        "Anchor, mask": f"{cell.field('anchor')}, {cell.field('mask')}",
+        "Profile, template": f"{manifest.profile}, {manifest.template}",
+        "Anchor, mask": f"{manifest.anchor}, {manifest.mask}",
         "Omega": omega,
-        "Tasks": f"{cell.field('n_tasks')} ({cell.field('n_anchored')} with the anchor)",
+        "Tasks": f"{manifest.n_tasks} ({manifest.n_anchored} with the anchor)",
         "Done": f"{done.done} of {done.total}, {done.scored} of {done.lines} lines scored",
-        "Sandbox": scoring.get("sandbox") or "",
+        "Sandbox": (scoring and scoring.sandbox) or "",
         "Suspect": str(done.suspect),
-        "Plus tests": "yes" if scoring.get("plus") else "no",
-        "Corrections": _flat(scoring.get("corrections")),
-        "Scorer": scoring.get("scorer_id") or "",
-        "Warnings": _flat(manifest.get("warnings")),
-        "Command": _flat(manifest.get("command"), " "),
-        "Versions": _flat(manifest.get("versions")),
-        "Code": git.get("commit", "") + (" with uncommitted changes" if git.get("dirty") else ""),
-        "Kernels": _flat({name: manifest[name] for name in ("attention", "linear") if manifest.get(name)}),
-        "Hardware": _flat(manifest.get("hardware")),
+        "Plus tests": "yes" if scoring and scoring.plus else "no",
+        "Corrections": _flat(scoring.corrections if scoring else None),
+        "Scorer": scoring.scorer_id if scoring else "",
+        "Warnings": _flat(manifest.warnings),
+        "Command": _flat(manifest.command, " "),
+        "Versions": _flat(manifest.versions),
+        "Code": git.commit + (" with uncommitted changes" if git.dirty else "") if git else "",
+        "Kernels": _flat({name: used for name in ("attention", "linear") if (used := getattr(manifest, name))}),
+        "Hardware": _flat(manifest.hardware),
     }
-    names = [cell.field("model"), benchmark, f"{cell.field('anchor')} ({cell.field('mask')})", f"ω = {omega}"]
-    return RunFacts(cell.run.key, ", ".join(names), {name: value or "none" for name, value in facts.items()})
+    names = [manifest.model, benchmark, f"{manifest.anchor} ({manifest.mask})", f"ω = {omega}"]
+    return RunFacts(run.key, ", ".join(names), {name: value or "none" for name, value in facts.items()})
 
 
 def _flat(value: Any, between: str = "; ") -> str:

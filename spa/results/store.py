@@ -9,17 +9,19 @@ kinds of lock keep them apart, `locking` says of what kind: .lock of who has the
 instant when they begin; .<i>-of-<n>.lock of a shard's job; .manifest.lock, for as long as it takes to write one.
 """
 
-import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from spa import omega
+from spa.config import Shard
 from spa.errors import SpaError
+from spa.omega import Interval, Values
 from spa.records import Generation, Record, Score, VisibleScore
-from spa.results import locking, shards
+from spa.results import locking, manifest
 from spa.results.attention_files import Attention
 from spa.results.files import (
     append_lines,
@@ -29,19 +31,16 @@ from spa.results.files import (
     one_line_failure,
     pack,
     read_lines,
-    read_object,
     replace_lines,
-    write_object,
 )
 from spa.results.locking import InUseError, Owner
-from spa.results.provenance import scrubbed
-from spa.results.shards import Shard
+from spa.results.manifest import Manifest
 
 R = TypeVar("R", bound=Record)
 
-MOMENT = 10.0  # seconds that one waits for a lock whose owner keeps it for moments only
-AMOUNTS = 600.0  # likewise while it counts up all samples
-AT_ONCE = 0.5  # likewise where an owner may keep it for hours; more than none, because `Run.owners` holds it to ask
+# Seconds to wait for a lock whose owner keeps it for an instant; while it reads a whole run; or perhaps for hours. The
+# last is more than none because `Run.owners` takes a lock for an instant to ask who holds it.
+FOR_AN_INSTANT, FOR_A_WHOLE_RUN, FOR_HOURS = 10.0, 600.0, 0.5
 
 # What a process that was killed had written and not yet renamed; other files of a user's folder stay.
 ASIDE = re.compile(r"\.(manifest\.json|(samples|scores|visible)\.jsonl(\.gz)?)\.\d+")
@@ -49,11 +48,6 @@ ASIDE = re.compile(r"\.(manifest\.json|(samples|scores|visible)\.jsonl(\.gz)?)\.
 
 class RunInUseError(SpaError):
     """Another process works on the run."""
-
-
-def solution_sha(solution: str) -> str:
-    """The name under which a solution's verdict is kept."""
-    return hashlib.sha256(solution.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -82,20 +76,25 @@ class Run:
     def visible_path(self) -> Path:
         return self.folder / "visible.jsonl"
 
-    def manifest(self) -> dict[str, Any]:
-        """The run's manifest, or an empty dict where none was written yet."""
-        return read_object(self.manifest_path)
+    def manifest(self) -> Manifest:
+        """The run's manifest. Raises SpaError where there is none, or not a whole one."""
+        found = self.find_manifest()
+        if found is None:
+            raise SpaError(f"{self.folder} has no manifest.json; run its cell again to restore it")
+        return found
 
-    def write_manifest(self, manifest: dict[str, Any]) -> None:
-        write_object(self.manifest_path, scrubbed(manifest))
+    def find_manifest(self) -> Manifest | None:
+        """The run's manifest, or None where none was written yet."""
+        return manifest.read(self.manifest_path)
 
-    @contextmanager
-    def describing(self) -> Iterator[dict[str, Any]]:
-        """The manifest, to be changed in place; written at the end, with no other process in between."""
-        with self._held(".manifest.lock", AMOUNTS):
-            manifest = self.manifest()
-            yield manifest
-            self.write_manifest(manifest)
+    def write_manifest(self, content: Manifest) -> None:
+        """Write the manifest; `describe` does so where another process may be writing it."""
+        manifest.write(self.manifest_path, content)
+
+    def describe(self, change: Callable[[Manifest | None], Manifest]) -> None:
+        """Replace the manifest by what `change` makes of it, with no other process in between."""
+        with self._held(".manifest.lock", FOR_A_WHOLE_RUN):
+            self.write_manifest(change(self.find_manifest()))
 
     def samples(self) -> list[Generation]:
         return list(self.iter_samples(Generation))
@@ -109,7 +108,7 @@ class Run:
         if not parts:
             return read_lines(self.samples_path, form.from_json)
         lines = (sample for path in [*parts, self.samples_path] for sample in read_lines(path, Generation.from_json))
-        return (form.from_json(sample.to_json()) for sample in shards.union(lines))
+        return (form.from_json(sample.to_json()) for sample in union(lines))
 
     def count_samples(self) -> int:
         """How many whole lines the samples have, without reading them as JSON."""
@@ -145,7 +144,7 @@ class Run:
         append_lines(self.visible_path, scores)
 
     def append_samples(self, samples: Iterable[Generation], shard: Shard | None = None) -> None:
-        append_lines(self.folder / f"samples.{shard}.jsonl" if shard else self.samples_path, samples)
+        append_lines(self._shard_path(shard) if shard else self.samples_path, samples)
 
     def append_scores(self, scores: Iterable[Score]) -> None:
         append_lines(self.scores_path, scores)
@@ -158,13 +157,13 @@ class Run:
         """
         with ExitStack() as stack:
             if shard:
-                with self._held(".lock", MOMENT):
-                    stack.enter_context(self._held(f".{shard}.lock", AT_ONCE))
-                torn = [self.folder / f"samples.{shard}.jsonl"]
+                with self._held(".lock", FOR_AN_INSTANT):
+                    stack.enter_context(self._held(_lock_name(shard), FOR_HOURS))
+                torn = [self._shard_path(shard)]
             else:
-                stack.enter_context(self._held(".lock", AT_ONCE))
+                stack.enter_context(self._held(".lock", FOR_HOURS))
                 for lock in sorted(self.folder.glob(".*-of-*.lock")):
-                    stack.enter_context(self._held(lock.name, AT_ONCE))
+                    stack.enter_context(self._held(lock.name, FOR_HOURS))
                 torn = [self.samples_path, self.scores_path, self.visible_path, *self._shard_paths()]
                 with one_line_failure(self.folder):
                     for aside in (path for path in self.folder.iterdir() if ASIDE.fullmatch(path.name)):
@@ -204,15 +203,22 @@ class Run:
     def _forget_if_empty(self, shard: Shard | None) -> None:
         """A run that failed before it wrote anything leaves no folder behind. Locks go before they are released."""
         files = list(self.folder.glob("*"))  # none where another job has just forgotten it
-        if {path.name for path in files} <= {".lock", ".manifest.lock", f".{shard}.lock"}:
+        if {path.name for path in files} <= {".lock", ".manifest.lock", *([_lock_name(shard)] if shard else [])}:
             with suppress(OSError):  # a parent that holds something else stays
                 for path in files:
                     path.unlink()
                 for folder in (self.folder, *self.folder.parents[:2]):
                     folder.rmdir()
 
+    def _shard_path(self, shard: Shard) -> Path:
+        return self.folder / f"samples.{shard.number}-of-{shard.count}.jsonl"
+
     def _shard_paths(self) -> list[Path]:
         return sorted(self.folder.glob("samples.*-of-*.jsonl"))
+
+
+def _lock_name(shard: Shard) -> str:
+    return f".{shard.number}-of-{shard.count}.lock"
 
 
 @dataclass(frozen=True)
@@ -264,6 +270,21 @@ class Results:
     def attentions(self) -> list[Attention]:
         """Every attention folder with a manifest, by key."""
         return [Attention(path.parent) for path in sorted(self.folder.glob("attention/*/manifest.json"))]
+
+
+def union(samples: Iterable[Generation]) -> Iterator[Generation]:
+    """The samples in their order, without what an earlier one holds already.
+
+    Jobs of different counts may decode one task twice, and a merge that was interrupted leaves lines in two files.
+    """
+    done: dict[str, list[tuple[float, float]]] = {}
+    for sample in samples:
+        lo, hi = sample.omega_lo, sample.omega_hi
+        earlier = done.setdefault(sample.task_id, [])
+        fresh = omega.remaining(Values((lo,)) if lo == hi else Interval(lo, hi), earlier)
+        for part in fresh:
+            yield from (replace(sample, omega_lo=start, omega_hi=end) for start, end in omega.bounds(part))
+        earlier.append((lo, hi))
 
 
 def find_results(paths: Iterable[Path]) -> list[Results]:

@@ -7,7 +7,6 @@ forward pass of the original prompt, as the authors' scripts do: SPA changes wha
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,15 +14,14 @@ import pandas as pd
 from tqdm import tqdm
 
 from spa import omega
-from spa.config import RunConfig
+from spa.config import Cell
 from spa.errors import SpaError
 from spa.models import attention, checkpoints
 from spa.records import Generation, Measured
 from spa.results import provenance
-from spa.results.attention_files import Attention
+from spa.results.attention_files import Attention, Measurement
 from spa.results.store import Results
-from spa.runs import prepare
-from spa.runs.prepare import Plan
+from spa.runs.prepare import Prepared, prepare
 from spa.runs.run_cell import run_cell
 
 log = logging.getLogger(__name__)
@@ -38,95 +36,97 @@ _AGREEMENT = ["logit_correlation", "shift_correlation", "relative_error", "argma
 APPROXIMATION = ["task_id", "position", "omega", *_AGREEMENT]
 
 
-def measure_cell(config: RunConfig) -> Attention:
+def measure_cell(cell: Cell) -> Attention:
     """Decode what is missing of the cell's texts, then measure attention along them; goes on where it stopped.
 
     Raises SpaError unless the cell is whole and has one omega, other than 0, and a selected task has the anchor.
     """
-    if config.shard:
-        raise SpaError(
-            f"shard={config.shard} does not go with attention, which reads all texts of a cell; leave it out"
-        )
-    omegas = omega.parse(config.omega)
-    if not isinstance(omegas, omega.Values) or len(omegas.values) > 1 or omegas == omega.PLAIN:
-        raise SpaError(f"omega={config.omega}: attention is compared with plain decoding at one omega; give one, not 0")
-    config = replace(config, omega=[0.0, omegas.lo])
-    plan = prepare.plan(config)
-    if not _anchored(plan):
-        raise SpaError(f"anchor={config.anchor.name} fits no selected task; select others or choose another anchor")
-    run_cell(config)
-    with plan.run.locked():
-        return _measure(plan, omegas.lo)
+    if cell.shard:
+        raise SpaError(f"shard={cell.shard} does not go with attention, which reads all texts of a cell; leave it out")
+    weight = cell.omegas.lo
+    if cell.omegas != omega.Values((weight,)) or cell.is_plain:
+        given = omega.as_written(cell.omegas)
+        raise SpaError(f"omega={given}: attention is compared with plain decoding at one omega; give one, not 0")
+    cell = replace(cell, omegas=omega.parse([0.0, weight]))
+    prepared = prepare(cell)
+    if not _anchored(prepared):
+        raise SpaError(f"anchor={cell.anchor.name} fits no selected task; select others or choose another anchor")
+    run_cell(cell)
+    with prepared.run.locked():
+        return _measure(prepared, weight)
 
 
-def _measure(plan: Plan, weight: float) -> Attention:
-    place = Results(Path(plan.config.results_dir)).attention(plan.run.key)
+def _measure(prepared: Prepared, weight: float) -> Attention:
+    place = Results(prepared.cell.results_dir).attention(prepared.run.key)
     conditions: dict[str, Any] = {
         "self_attention": "weights of the softmax, mean over heads",
         "gradient": f"L2 norm, sum of the top {attention.TOP_LOGITS} logits, up to {GRADIENT_STEPS} steps a text",
-        "scales": [*SCALES] if plan.config.mask.name == "per_token" else [],  # the others have no embedding in place
+        "scales": [*SCALES] if prepared.cell.mask.name == "per_token" else [],  # the others have no embedding in place
     }
-    if place.manifest().get("conditions", conditions) != conditions:
+    described = place.find_manifest()
+    if described and described.conditions != conditions:
         raise SpaError(f"{place.folder} was measured under other conditions; remove it or give another results_dir")
     done = {measured.task_id: measured for measured in place.resume()}
-    anchored = _anchored(plan)
+    anchored = _anchored(prepared)
     missing = [task_id for task_id in anchored if task_id not in done]
-    if not missing and place.manifest().get("status") == "complete":
+    if not missing and described and described.status == "complete":
         log.info("%s: all %d tasks are there, nothing to measure", place.folder, len(anchored))
         return place
-    _write(plan, place, weight, conditions, done)  # whatever happens, the conditions are on record
+    _write(prepared, place, weight, conditions, done)  # whatever happens, the conditions are on record
     if missing:
-        samples = {(sample.task_id, sample.omega_lo): sample for sample in plan.run.samples()}
-        model = _load(plan)
-        label = f"attention {plan.config.model.name}"
+        samples = {(sample.task_id, sample.omega_lo): sample for sample in prepared.run.samples()}
+        model = _load(prepared)
+        label = f"attention {prepared.cell.model.name}"
         try:
             for task_id in tqdm(missing, label, total=len(anchored), initial=len(anchored) - len(missing), unit="task"):
                 plain, spa = samples[task_id, 0.0], samples[task_id, weight]
                 done[task_id] = Measured(task_id, shares(model, plain, spa), scales(model, plain, conditions["scales"]))
                 place.append(done[task_id])
         finally:
-            _write(plan, place, weight, conditions, done)
+            _write(prepared, place, weight, conditions, done)
     return place
 
 
-def _anchored(plan: Plan) -> list[str]:
-    return [problem.task_id for problem in plan.problems if plan.spans[problem.task_id]]
+def _anchored(prepared: Prepared) -> list[str]:
+    return [problem.task_id for problem in prepared.problems if prepared.spans[problem.task_id]]
 
 
-def _load(plan: Plan) -> Any:
+def _load(prepared: Prepared) -> Any:
     """The model with frozen weights."""
-    tokenizer, config = checkpoints.load_tokenizer(plan.checkpoint), plan.config
-    loaded = checkpoints.load(plan.checkpoint, config.model, tokenizer, plan.dtype, config.quantization)
+    tokenizer, config = checkpoints.load_tokenizer(prepared.checkpoint), prepared.cell
+    loaded = checkpoints.load(prepared.checkpoint, config.model, tokenizer, prepared.dtype, config.quantization)
     return loaded.model.requires_grad_(False)
 
 
-def _write(plan: Plan, place: Attention, weight: float, conditions: dict[str, Any], done: dict[str, Measured]) -> None:
-    config = plan.config
-    task_ids = [problem.task_id for problem in plan.benchmark.problems if problem.task_id in done]
-    wanted = _anchored(plan)
+def _write(
+    prepared: Prepared, place: Attention, weight: float, conditions: dict[str, Any], done: dict[str, Measured]
+) -> None:
+    config = prepared.cell
+    task_ids = [problem.task_id for problem in prepared.benchmark.problems if problem.task_id in done]
+    wanted = _anchored(prepared)
     place.write(
         shares=_csv(SHARES, [[task_id, *row] for task_id in task_ids for row in done[task_id].shares]),
         approximation=_csv(
             APPROXIMATION, [[task_id, *row] for task_id in task_ids for row in done[task_id].approximation]
         ),
-        manifest={
-            "key": plan.run.key,
-            "status": "complete" if done.keys() >= set(wanted) else "running",
-            "experiment": config.experiment,
-            "model": config.model.name,
-            "benchmark": config.benchmark.name,
-            "anchor": config.anchor.name,
-            "mask": config.mask.name,
-            "omega": weight,
-            "dtype": plan.dtype,
-            "quantization": config.quantization,
-            "conditions": conditions,
-            "n_tasks": len(task_ids),
-            "n_without_anchor": len(plan.problems) - len(wanted),  # selected, and left out
-            "task_ids": task_ids,
-            "identity": plan.identity,
+        manifest=Measurement(
+            key=prepared.run.key,
+            status="complete" if done.keys() >= set(wanted) else "running",
+            experiment=config.experiment,
+            model=config.model.name,
+            benchmark=config.benchmark.name,
+            anchor=config.anchor.name,
+            mask=config.mask.name,
+            omega=weight,
+            dtype=prepared.dtype,
+            quantization=config.quantization,
+            conditions=conditions,
+            n_tasks=len(task_ids),
+            n_without_anchor=len(prepared.problems) - len(wanted),
+            task_ids=task_ids,
+            identity=prepared.identity,
             **provenance.environment(),
-        },
+        ),
     )
 
 

@@ -6,7 +6,7 @@ from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # whichever HTTP client the hub uses
 
-from spa.config import ModelConfig, RunConfig
+from spa.config import Cell, ModelConfig
 from spa.errors import SpaError
 from spa.models import checkpoints, standin
 from spa.results.provenance import usable_cores
@@ -28,26 +28,26 @@ OTHER_FORMATS = [
 ]
 
 
-def fetch(configs: Sequence[RunConfig]) -> Iterator[str]:
+def fetch(cells: Sequence[Cell]) -> Iterator[str]:
     """Bring it all, each thing once; a line for each. Afterwards the cells run without a network.
 
     Raises SpaError for what cannot be had.
     """
     done: list[object] = []
-    for config in configs:
-        model = standin.replaced(config).model if config.standin else config.model
+    for cell in cells:
+        model = standin.replaced(cell).model if cell.standin else cell.model
         checkpoint = model.path, model.revision, model.gguf_file
-        data = config.benchmark, config.limit, config.task_ids, config.score
+        data = cell.benchmark, cell.limit, cell.task_ids, cell.score
         for name, bring, thing in (
             (f"model {model.path}", _model, checkpoint),
-            (f"data {config.benchmark.name}", _data, data),
+            (f"data {cell.benchmark.name}", _data, data),
         ):
             if thing not in done:
-                yield f"{name}: {bring(config, model)}"
+                yield f"{name}: {bring(cell, model)}"
                 done.append(thing)
 
 
-def _model(config: RunConfig, model: ModelConfig) -> str:
+def _model(cell: Cell, model: ModelConfig) -> str:
     checkpoint = checkpoints.identify(model)
     if "commit" not in checkpoint.identity:
         return f"in {checkpoint.location}"
@@ -64,9 +64,9 @@ def _model(config: RunConfig, model: ModelConfig) -> str:
         raise SpaError(f"cannot fetch {model.path}: {error}; fetch where the hub is reachable") from error
 
 
-def _data(config: RunConfig, model: ModelConfig) -> str:
-    benchmark = benchmarks.load(config.benchmark)
-    problems = benchmarks.select(benchmark, config.limit, config.task_ids)
-    if config.score:
-        expected.tests(problems, benchmark, sandbox.resolve(config.sandbox), usable_cores())
-    return f"{len(problems)} tasks from {benchmark.source}" + (f", outputs in {expected.folder()}" * config.score)
+def _data(cell: Cell, model: ModelConfig) -> str:
+    benchmark = benchmarks.load(cell.benchmark)
+    problems = benchmarks.select(benchmark, cell.limit, cell.task_ids)
+    if cell.score:
+        expected.tests(problems, benchmark, sandbox.resolve(cell.sandbox), usable_cores())
+    return f"{len(problems)} tasks from {benchmark.source}" + (f", outputs in {expected.folder()}" * cell.score)

@@ -10,6 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from spa.config import RunConfig, generation_key
 from spa.errors import SpaError
+from spa.results import manifest
+from spa.results.manifest import Manifest
 
 # What belongs to the occasion and not to the cell.
 OF_THE_OCCASION = ("results_dir", "shard", "reuse", "from_manifest")
@@ -23,17 +25,17 @@ def recompose(composed: DictConfig, overrides: Sequence[str]) -> DictConfig:
     """
     if composed.from_manifest is None:
         return composed
-    manifest = _read(composed.from_manifest)
-    stored = {name: value for name, value in manifest["config"].items() if name not in OF_THE_OCCASION}
+    before = _read(composed.from_manifest)
+    stored = {name: value for name, value in before.config.items() if name not in OF_THE_OCCASION}
     again: DictConfig = OmegaConf.merge(  # type: ignore[assignment]
         OmegaConf.structured(RunConfig),
         stored,
         {
-            "dtype": manifest["dtype"],
+            "dtype": before.dtype,
             "limit": None,
-            "task_ids": manifest["task_ids"],
+            "task_ids": before.task_ids,
             "reuse": False,
-            "results_dir": f"results/{manifest['experiment']}",
+            "results_dir": f"results/{before.experiment}",
         },
     )
     for override in OverridesParser.create().parse_overrides(list(overrides)):
@@ -48,8 +50,7 @@ def check(path: str | None, identity: Mapping[str, Any]) -> None:
     """Raise a SpaError that says what differs where this cell's texts are not those of the manifest's run."""
     if path is None:
         return
-    manifest = _read(path)
-    before = manifest["identity"]
+    before = _read(path).identity
     if generation_key(before) == generation_key(dict(identity)):
         return
     differing = [name for name in {**before, **identity} if before.get(name) != identity.get(name)]
@@ -57,11 +58,15 @@ def check(path: str | None, identity: Mapping[str, Any]) -> None:
     raise SpaError(f"{path} cannot be repeated here: {facts}")
 
 
-def _read(path: str) -> dict[str, Any]:
+def _read(path: str) -> Manifest:
     try:
-        manifest: dict[str, Any] = json.loads(Path(path).read_bytes())
+        content = json.loads(Path(path).read_bytes())
     except (OSError, ValueError) as error:
         raise SpaError(f"from_manifest={path} cannot be read ({error}); name a run's manifest.json") from None
-    if not isinstance(manifest, dict) or not {"config", "identity", "dtype", "task_ids", "experiment"} <= set(manifest):
+    try:
+        found = manifest.from_json(content, Path(path))
+    except SpaError:
+        found = None
+    if not found or not found.config or not found.identity:
         raise SpaError(f"from_manifest={path} is no manifest of a run; name a run's manifest.json")
-    return manifest
+    return found

@@ -1,17 +1,17 @@
-"""One cell: prompts -> decoding -> extraction -> store, with a progress bar."""
+"""A cell's prompts -> decoding -> extraction -> samples on disk, with a progress bar."""
 
 import itertools
 import logging
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from tqdm import tqdm
 
 from spa import omega
-from spa.config import ProfileConfig, RunConfig
+from spa.config import Cell, ProfileConfig
 from spa.decoding.engine import Engine
-from spa.decoding.lanes import Budget, Decoded, Request
+from spa.decoding.lanes import Budget, Decoded, Request, context_room
 from spa.decoding.stopping import (
     ClosedBlock,
     FirstOf,
@@ -26,99 +26,67 @@ from spa.decoding.stopping import (
 )
 from spa.errors import SpaError
 from spa.models import checkpoints
-from spa.omega import OmegaSet
+from spa.models.checkpoints import LoadedModel
 from spa.records import Generation, Problem, PromptPair
-from spa.runs import manifest, reuse
-from spa.runs.prepare import Plan, render_all
+from spa.runs.prepare import Prepared, Todo
 from spa.tasks.extraction import solution
 
 log = logging.getLogger(__name__)
 
 
-def generate(plan: Plan) -> None:
-    """Bring this job's tasks to their end: copy what other runs hold, decode the rest, append each text as it is done.
-
-    The caller holds the run's lock, or its shard's.
-    """
-    config, run = plan.config, plan.run
-    if run.manifest().get("key", run.key) != run.key:
-        raise SpaError(f"{run.folder} holds the run {run.manifest()['key']}; give another results_dir")
-    problems = {problem.task_id: problem for problem in plan.own_problems}
-    todo = _own(plan.unfinished(), problems)
-    if not todo:
-        log.info("%s: all %d tasks are there, nothing to generate", run.folder, len(problems))
-        if run.manifest().get("status") != "complete":
-            manifest.write(plan)
-        return
-    tokenizer = checkpoints.load_tokenizer(plan.checkpoint)
-    rendered = render_all(plan, tokenizer, [problems[task_id] for task_id in todo])
-    pairs = {pair.task_id: pair for pair in rendered}
-    if config.reuse:
-        _copy(plan, reuse.look_up(plan, todo, pairs))
-        todo = _own(plan.unfinished(), problems)
-    if not todo:
-        manifest.write(plan)
-        return
-    checkpoints.seed(config.seed)
-    loaded = checkpoints.load_kept(plan.checkpoint, config.model, tokenizer, plan.dtype, config.quantization)
-    requests = [
+def requests(prepared: Prepared, loaded: LoadedModel, todo: Todo, pairs: Mapping[str, PromptPair]) -> list[Request]:
+    """What is left of every task's omegas, as requests. Raises SpaError where a prompt leaves no room for a text."""
+    cell, problems = prepared.cell, {problem.task_id: problem for problem in prepared.own_problems}
+    return [
         Request.of(
             pairs[task_id],
             part,
-            stop_rule(config.profile, config.model.kind, problem, plan.template.stop.get(problem.family, [])),
-            room(config, pairs[task_id], loaded.context_length),
+            stop_rule(cell.profile, cell.model.kind, problem, prepared.template.stop.get(problem.family, [])),
+            room(cell, pairs[task_id], loaded.context_length),
         )
         for task_id, parts in todo.items()
         for problem in [problems[task_id]]
         for part in parts
     ]
-    manifest.write(plan, loaded)
-    halvings = _decode(plan, loaded, requests, pairs)
-    halved = [f"out of memory at {lanes} lanes; went on with {lanes // 2}" for lanes in halvings]
-    manifest.write(plan, loaded, warnings=halved)
 
 
-def _copy(plan: Plan, found: reuse.Found) -> None:
-    if found.samples:
-        manifest.write(plan, found=found)
-        plan.run.append_samples(found.samples, plan.shard)
-        log.info("%s: %d texts copied from %s", plan.run.folder, len(found.samples), ", ".join(found.names))
-
-
-def _decode(
-    plan: Plan, loaded: checkpoints.LoadedModel, requests: Sequence[Request], pairs: Mapping[str, PromptPair]
+def decode(
+    prepared: Prepared, loaded: LoadedModel, requests: Sequence[Request], pairs: Mapping[str, PromptPair]
 ) -> list[int]:
-    """Append each text to the samples as soon as it is finished; the batch sizes that memory did not allow."""
-    config, problems = plan.config, {problem.task_id: problem for problem in plan.own_problems}
+    """Append each text to the samples as soon as it is finished; returns the batch sizes that memory did not allow.
+
+    The caller holds the run's lock, or its shard's.
+    """
+    cell, problems = prepared.cell, {problem.task_id: problem for problem in prepared.own_problems}
     engine = Engine(
         loaded.model,
         loaded.eos_ids,
         detokenizer(loaded.tokenizer),
-        batch_size=_batch_size(config, loaded, requests),
-        strict=config.strict,
-        budget=Budget(config.max_lanes_per_task, config.max_lane_steps),
+        batch_size=_batch_size(cell, loaded, requests),
+        strict=cell.strict,
+        budget=Budget(cell.max_lanes_per_task, cell.max_lane_steps),
     )
-    finished = max(0.0, len(problems) - sum(omega.share(r.omegas, plan.omegas) for r in requests))
+    finished = max(0.0, len(problems) - sum(omega.share(r.omegas, cell.omegas) for r in requests))
     full = [empty(request) for request in requests if not request.max_new_tokens]
     passes = engine.passes(request for request in requests if request.max_new_tokens)
-    with _bar(plan, len(problems), finished) as bar:
+    with _bar(cell, len(problems), finished) as bar:
         for ended in itertools.chain([full], passes):
             for decoded in ended:
                 problem, pair = problems[decoded.task_id], pairs[decoded.task_id]
-                lines = to_generations(config, problem, pair, decoded, plan.template.response)
-                plan.run.append_samples(lines, plan.shard)
-                done = omega.share(decoded.omegas, plan.omegas)
+                lines = to_generations(cell, problem, pair, decoded, prepared.template.response)
+                prepared.run.append_samples(lines, cell.shard)
+                done = omega.share(decoded.omegas, cell.omegas)
                 bar.update(min(done, len(problems) - bar.n))  # no rounding beyond it
             bar.set_postfix_str(f"{engine.n_tokens:,} tokens", refresh=False)
             bar.update(0)
     return engine.halvings
 
 
-def _bar(plan: Plan, total: int, finished: float) -> "tqdm[NoReturn]":
+def _bar(cell: Cell, total: int, finished: float) -> "tqdm[NoReturn]":
     """Counts tasks; the tokens beside them show that work goes on long before the first text ends."""
-    shard = f" {plan.shard}" if plan.shard else ""
+    shard = f" {cell.shard}" if cell.shard else ""
     return tqdm(
-        desc=f"{plan.config.model.name} {plan.config.benchmark.name} {plan.config.anchor.name}{shard}",
+        desc=f"{cell.model.name} {cell.benchmark.name} {cell.anchor.name}{shard}",
         bar_format="{desc} {percentage:3.0f}%|{bar}| {n:.1f}/{total} tasks [{elapsed}<{remaining}{postfix}]",
         total=total,
         initial=finished,
@@ -127,13 +95,9 @@ def _bar(plan: Plan, total: int, finished: float) -> "tqdm[NoReturn]":
     )
 
 
-def _own(unfinished: Mapping[str, list[OmegaSet]], problems: Collection[str]) -> dict[str, list[OmegaSet]]:
-    return {task_id: parts for task_id, parts in unfinished.items() if task_id in problems}
-
-
-def _batch_size(config: RunConfig, loaded: checkpoints.LoadedModel, requests: Sequence[Request]) -> int:
-    if config.batch_size != "auto":
-        return int(config.batch_size)
+def _batch_size(cell: Cell, loaded: LoadedModel, requests: Sequence[Request]) -> int:
+    if cell.batch_size != "auto":
+        return cell.batch_size
     longest = max(request.longest for request in requests)
     lanes = checkpoints.fitting_lanes(loaded, longest)
     log.info("batch_size=auto: %d lanes of up to %d tokens", lanes, longest)
@@ -160,27 +124,22 @@ def stop_rule(profile: ProfileConfig, kind: str, problem: Problem, strings: Sequ
     return KeepPiece(rule) if profile.keep_stop_token else rule
 
 
-def room(config: RunConfig, pair: PromptPair, context_length: int) -> int:
+def room(cell: Cell, pair: PromptPair, context_length: int) -> int:
     """How many tokens may be generated.
 
     Raises SpaError for a prompt that leaves no room for any; with `empty_when_full` 0 where only max_total_tokens is
     to blame.
     """
-    length, total = max(len(pair.original_ids), len(pair.masked_ids)), len(pair.original_ids)
-    if length >= context_length:
-        raise SpaError(
-            f"{pair.task_id}: the prompt has {length} tokens and the model's context only {context_length}; leave the "
-            "task out with task_ids=[...] or use a model with a longer context"
-        )
-    assert config.max_new_tokens is not None
-    limits = [config.max_new_tokens, context_length - length]
-    if config.max_total_tokens is not None:
-        if total >= config.max_total_tokens and not config.profile.empty_when_full:
+    advice = "leave the task out with task_ids=[...] or use a model with a longer context"
+    total = len(pair.original_ids)
+    limits = [cell.max_new_tokens, context_room(pair, context_length, f"{pair.task_id}: the prompt", advice)]
+    if cell.max_total_tokens is not None:
+        if total >= cell.max_total_tokens and not cell.profile.empty_when_full:
             raise SpaError(
-                f"{pair.task_id}: the prompt has {total} tokens and max_total_tokens={config.max_total_tokens} leaves "
+                f"{pair.task_id}: the prompt has {total} tokens and max_total_tokens={cell.max_total_tokens} leaves "
                 "no room; raise it"
             )
-        limits.append(max(config.max_total_tokens - total, 0))
+        limits.append(max(cell.max_total_tokens - total, 0))
     return min(limits)
 
 
@@ -190,12 +149,12 @@ def empty(request: Request) -> Decoded:
 
 
 def to_generations(
-    config: RunConfig, problem: Problem, pair: PromptPair, decoded: Decoded, response: str = ""
+    cell: Cell, problem: Problem, pair: PromptPair, decoded: Decoded, response: str = ""
 ) -> list[Generation]:
     """One line per omega of a grid, one for a part of an interval. response: how the prompt begins the answer."""
     parts = omega.bounds(decoded.omegas)
-    profile, answer = config.profile, response + decoded.completion
-    program = solution(problem, answer, config.model.kind, sole_block=profile.sole_block, bare_code=profile.bare_code)
+    profile, answer = cell.profile, response + decoded.completion
+    program = solution(problem, answer, cell.model.kind, sole_block=profile.sole_block, bare_code=profile.bare_code)
     return [
         Generation(
             task_id=problem.task_id,

@@ -14,7 +14,7 @@ from typing import TypeVar
 from tabulate import tabulate
 
 from spa import omega
-from spa.config import CONF, MOST_LANES, DeviceConfig, RunConfig, ShapeConfig, load_model_config
+from spa.config import CONF, MOST_LANES, Cell, DeviceConfig, ShapeConfig, load_model_config
 from spa.results import speed
 from spa.tasks import benchmarks, prompts
 
@@ -49,36 +49,34 @@ class Price:
     rate: str  # where hours come from
 
 
-def price(config: RunConfig, bench: Path = BENCH) -> Price:
+def price(cell: Cell, bench: Path = BENCH) -> Price:
     """One cell. Loads the benchmark, no model."""
-    template = prompts.load_template(config.template, config.model.kind)
-    benchmark = benchmarks.load(config.benchmark)
-    problems = benchmarks.select(benchmark, config.limit, config.task_ids)
-    assert config.max_new_tokens is not None
-    frame = template.user.get(config.benchmark.family, "{problem}")
+    template = prompts.load_template(cell.template, cell.model.kind)
+    benchmark = benchmarks.load(cell.benchmark)
+    problems = benchmarks.select(benchmark, cell.limit, cell.task_ids)
+    frame = template.user.get(cell.benchmark.family, "{problem}")
     asked = [tokens(frame.format(problem=problem.prompt)) for problem in problems]
     code = [problem.canonical_solution for problem in problems]
-    echo = [problem.prompt if config.model.kind == "chat" else "" for problem in problems]
-    answers = [min(tokens(a + b), config.max_new_tokens) for a, b in zip(echo, code, strict=True)]
-    omegas = omega.parse(config.omega)
-    generated = round(sum(answers) * splitting(omegas))
-    measured = measured_rate(config, bench)
+    echo = [problem.prompt if cell.model.kind == "chat" else "" for problem in problems]
+    answers = [min(tokens(a + b), cell.max_new_tokens) for a, b in zip(echo, code, strict=True)]
+    generated = round(sum(answers) * splitting(cell.omegas))
+    measured = measured_rate(cell, bench)
     if measured:
         hours, rate = generated / measured / 3600, "measured"
-    elif _known(config):
-        hours, rate = roofline(config, sum(asked), generated) / 3600, "estimate"
+    elif _known(cell):
+        hours, rate = roofline(cell, sum(asked), generated) / 3600, "estimate"
     else:
         hours, rate = None, "unknown: no model.shape"
     return Price(
-        model=str(config.model.name),
+        model=cell.model.name,
         cells=1,
         tasks=len(problems),
         prompt_tokens=sum(asked),
         generated_tokens=generated,
-        most_tokens=_most(config, len(problems)),
+        most_tokens=_most(cell, len(problems)),
         hours=hours,
-        memory_gib=memory_gib(config) if _known(config) else None,
-        gpus=gpus(config),
+        memory_gib=memory_gib(cell) if _known(cell) else None,
+        gpus=gpus(cell),
         rate=rate,
     )
 
@@ -114,47 +112,46 @@ def n_parameters(shape: ShapeConfig) -> int:
     return shape.layers * layer + ends + vocabulary * hidden * (1 if shape.tied else 2)
 
 
-def memory_gib(config: RunConfig) -> float:
+def memory_gib(cell: Cell) -> float:
     """Weights, and the cache of a full batch of long texts."""
-    return (_weights(config) + _lanes(config) * _branches(config) * _text(config)) / GIB
+    return (_weights(cell) + _lanes(cell) * _branches(cell) * _text(cell)) / GIB
 
 
-def gpus(config: RunConfig) -> int:
+def gpus(cell: Cell) -> int:
     """How many GPUs of the device a job needs; 0 on a CPU and for a stand-in, 1 where nothing is known."""
-    if config.standin or config.device.name == "cpu":
+    if cell.standin or cell.device.name == "cpu":
         return 0
-    needed = memory_gib(config) if _known(config) else 0
-    return max(1, math.ceil(needed / (config.device.memory_gib - HEADROOM_GIB)))
+    needed = memory_gib(cell) if _known(cell) else 0
+    return max(1, math.ceil(needed / (cell.device.memory_gib - HEADROOM_GIB)))
 
 
-def host_gib(config: RunConfig) -> int:
+def host_gib(cell: Cell) -> int:
     """Main memory of a job: the checkpoint's 16-bit weights on their way to the GPU, and what scoring needs."""
-    loading = 0 if config.standin or not _known(config) else 2 * n_parameters(config.model.shape) / GIB
+    loading = 0 if cell.standin or not _known(cell) else 2 * n_parameters(cell.model.shape) / GIB
     return math.ceil(loading + HOST_GIB)
 
 
-def roofline(config: RunConfig, prompt: int, generated: int) -> float:
+def roofline(cell: Cell, prompt: int, generated: int) -> float:
     """Seconds for all prompts and texts, with lanes that are always in use."""
-    device, shape, lanes = config.device, config.model.shape, _lanes(config)
-    operations = 2 * n_parameters(shape) * _branches(config)  # of one token
-    read = memory_gib(config) * GIB
+    device, shape, lanes = cell.device, cell.model.shape, _lanes(cell)
+    operations = 2 * n_parameters(shape) * _branches(cell)  # of one token
+    read = memory_gib(cell) * GIB
     step = max(read / device.bandwidth, operations * lanes / device.operations)
     return operations * prompt / device.operations + generated / lanes * (
         step + shape.layers * device.seconds_per_layer
     )
 
 
-def measured_rate(config: RunConfig, bench: Path) -> float | None:
+def measured_rate(cell: Cell, bench: Path) -> float | None:
     """Tokens per second on this device, for this shape and dtype, at the nearest batch size that was measured.
 
     None where nothing fits; the benchmark has no quantized models.
     """
-    plain = omega.parse(config.omega) == omega.PLAIN
     found: list[tuple[int, float]] = []
     for _, measured in speed.read_folder(bench):
-        if _fits(measured, config):
-            sides = [side for side in measured.sides if side.kind == "ours" and (side.omega == 0) == plain]
-            found += [(abs(side.batch - _lanes(config)), side.tokens_per_second) for side in sides]
+        if _fits(measured, cell):
+            sides = [side for side in measured.sides if side.kind == "ours" and (side.omega == 0) == cell.is_plain]
+            found += [(abs(side.batch - _lanes(cell)), side.tokens_per_second) for side in sides]
     return min(found)[1] if found else None
 
 
@@ -184,61 +181,60 @@ def render(prices: Sequence[Price], device: DeviceConfig) -> str:
     return f"{tabulate(table, headers, disable_numparse=True, colalign=('left', *['right'] * 8))}\n\n{note}"
 
 
-def _fits(measured: speed.Measurement, config: RunConfig) -> bool:
+def _fits(measured: speed.Measurement, cell: Cell) -> bool:
     setting = measured.setting
-    if config.quantization != "none":
+    if cell.quantization != "none":
         return False
-    cpu = config.device.name == "cpu"
-    same_device = setting.device == "cpu" if cpu else measured.machine.processor == config.device.name
+    cpu = cell.device.name == "cpu"
+    same_device = setting.device == "cpu" if cpu else measured.machine.processor == cell.device.name
     default = "float32" if cpu else "bfloat16"
-    same_dtype = setting.dtype == (default if config.dtype == "auto" else config.dtype)
-    same_shape = load_model_config(setting.shape or "smollm2_135m").shape == config.model.shape
+    same_dtype = setting.dtype == (default if cell.dtype == "auto" else cell.dtype)
+    same_shape = load_model_config(setting.shape or "smollm2_135m").shape == cell.model.shape
     return same_device and same_dtype and same_shape
 
 
-def _known(config: RunConfig) -> bool:
-    return config.model.shape.architecture is not None
+def _known(cell: Cell) -> bool:
+    return cell.model.shape.architecture is not None
 
 
-def _most(config: RunConfig, n_tasks: int) -> int | None:
-    omegas, limits = omega.parse(config.omega), [config.max_lane_steps]
-    texts = config.max_lanes_per_task if isinstance(omegas, omega.Interval) else len(omegas.values)
+def _most(cell: Cell, n_tasks: int) -> int | None:
+    limits = [cell.max_lane_steps]
+    omegas = cell.omegas
+    texts = cell.max_lanes_per_task if isinstance(omegas, omega.Interval) else len(omegas.values)
     if texts is not None:
-        assert config.max_new_tokens is not None
-        limits.append(texts * config.max_new_tokens)
+        limits.append(texts * cell.max_new_tokens)
     return min((n_tasks * limit for limit in limits if limit is not None), default=None)
 
 
-def _lanes(config: RunConfig) -> int:
+def _lanes(cell: Cell) -> int:
     """Those in flight; with batch_size=auto what fills half of the memory that the weights leave on one GPU."""
-    if config.batch_size != "auto":
-        return int(config.batch_size)
-    if not _known(config):
+    if cell.batch_size != "auto":
+        return cell.batch_size
+    if not _known(cell):
         return MOST_LANES
-    free = config.device.memory_gib * GIB - _weights(config)
-    return max(1, min(MOST_LANES, int(free / 2 / (_branches(config) * _text(config)))))
+    free = cell.device.memory_gib * GIB - _weights(cell)
+    return max(1, min(MOST_LANES, int(free / 2 / (_branches(cell) * _text(cell)))))
 
 
-def _branches(config: RunConfig) -> int:
-    return 1 if omega.parse(config.omega) == omega.PLAIN else 2
+def _branches(cell: Cell) -> int:
+    return 1 if cell.is_plain else 2
 
 
-def _weights(config: RunConfig) -> float:
-    return n_parameters(config.model.shape) * _bytes(config, config.quantization)
+def _weights(cell: Cell) -> float:
+    return n_parameters(cell.model.shape) * _bytes(cell, cell.quantization)
 
 
-def _bytes(config: RunConfig, quantization: str) -> float:
+def _bytes(cell: Cell, quantization: str) -> float:
     if quantization != "none":
         return QUANTIZED_BYTES[quantization]
-    return 4.0 if config.dtype == "float32" or (config.dtype == "auto" and config.device.name == "cpu") else 2.0
+    return 4.0 if cell.dtype == "float32" or (cell.dtype == "auto" and cell.device.name == "cpu") else 2.0
 
 
-def _text(config: RunConfig) -> float:
+def _text(cell: Cell) -> float:
     """Bytes of the keys and values of one long text."""
-    shape = config.model.shape
-    assert config.max_new_tokens is not None
-    state = 2 * shape.layers * shape.hidden // shape.heads * shape.key_value_heads * _bytes(config, "none")
-    return (PROMPT_TOKENS + config.max_new_tokens) * state
+    shape = cell.model.shape
+    state = 2 * shape.layers * shape.hidden // shape.heads * shape.key_value_heads * _bytes(cell, "none")
+    return (PROMPT_TOKENS + cell.max_new_tokens) * state
 
 
 def _sum(name: str, rows: Sequence[Price]) -> Price:

@@ -33,16 +33,16 @@ def replay(results: Results, n_tasks: int) -> Iterator[Replayed]:
         raise SpaError(f"{results.folder} holds no run; run a cell first (python scripts/run.py)")
     for run in results.runs():
         manifest, samples = run.manifest(), run.samples()
-        config = ModelConfig(**manifest["config"]["model"])
+        config = ModelConfig(**manifest.config["model"])
         checkpoint = checkpoints.identify(config)
-        if checkpoint.identity != manifest["identity"]["model"]:
-            raise SpaError(f"{run.folder} was made with {manifest['identity']['model']}, here is {checkpoint.identity}")
+        if checkpoint.identity != manifest.identity["model"]:
+            raise SpaError(f"{run.folder} was made with {manifest.identity['model']}, here is {checkpoint.identity}")
         tokenizer = checkpoints.load_tokenizer(checkpoint)
-        loaded = checkpoints.load(checkpoint, config, tokenizer, manifest["dtype"], manifest["quantization"])
+        loaded = checkpoints.load(checkpoint, config, tokenizer, manifest.dtype, manifest.quantization)
         tasks = list(dict.fromkeys(sample.task_id for sample in samples))[:n_tasks]
         for sample in samples:
             if sample.task_id in tasks:
-                hidden = sample.masked_positions if manifest["mask"] == "attention" else []
+                hidden = sample.masked_positions if manifest.mask == "attention" else []
                 yield compare(loaded, sample, run.key, hidden)
 
 

@@ -8,15 +8,15 @@ the same; at omega 0 the original prompt alone.
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from spa import omega
 from spa.errors import SpaError
 from spa.omega import Interval, OmegaSet
 from spa.records import Generation, PromptPair
+from spa.results.manifest import Manifest
 from spa.results.store import Results, Run
-from spa.runs.prepare import Plan
+from spa.runs.prepare import Prepared, Todo
 
 log = logging.getLogger(__name__)
 
@@ -37,17 +37,17 @@ class Found:
         return ["/".join(run.folder.parts[-3:]) for run in self.sources]
 
 
-def look_up(plan: Plan, wanted: Mapping[str, list[OmegaSet]], pairs: Mapping[str, PromptPair]) -> Found:
+def look_up(prepared: Prepared, wanted: Todo, pairs: Mapping[str, PromptPair]) -> Found:
     """What finished lines of this results folder and of those beside it hold of the wanted omegas, by task."""
     left, found = dict(wanted), Found()
-    for run, manifest in _candidates(plan):
-        end = omega.from_json(manifest["omega"]).hi
-        hides = manifest["mask"] == "attention"
+    for run, manifest in _candidates(prepared):
+        end = manifest.omegas.hi
+        hides = manifest.mask == "attention"
         copies: dict[str, list[Generation]] = {}
         for sample in run.iter_samples(Generation):
             pair = pairs.get(sample.task_id)
             if pair and sample.finish_reason != "budget":
-                parts = [part for whole in left[sample.task_id] for part in _held(sample, whole, end, plan.dtype)]
+                parts = [part for whole in left[sample.task_id] for part in _held(sample, whole, end, prepared.dtype)]
                 same = _prompts_agree(sample, pair, hides)
                 parts = [part for part in parts if same or (part == (0, 0) and _prompt_agrees(sample, pair))]
                 copies.setdefault(sample.task_id, []).extend(_copy(sample, pair, lo, hi) for lo, hi in parts)
@@ -60,7 +60,7 @@ def look_up(plan: Plan, wanted: Mapping[str, list[OmegaSet]], pairs: Mapping[str
     return found
 
 
-def holds(sample: Generation, value: float, end: float, dtype: str) -> bool:
+def answers(sample: Generation, value: float, end: float, dtype: str) -> bool:
     """Whether a line of a run whose omegas end at `end` is what a run at this value alone would decode.
 
     Strictly inside a part of an interval no two tokens tie, so it is. At a part's ends tokens may tie, and there a run
@@ -80,7 +80,7 @@ def _held(sample: Generation, wanted: OmegaSet, end: float, dtype: str) -> list[
     if isinstance(wanted, Interval):
         lo, hi = max(wanted.lo, sample.omega_lo), min(wanted.hi, sample.omega_hi)
         return [(lo, hi)] if lo < hi else []
-    return [(value, value) for value in wanted.values if holds(sample, value, end, dtype)]
+    return [(value, value) for value in wanted.values if answers(sample, value, end, dtype)]
 
 
 def _prompt_agrees(sample: Generation, pair: PromptPair) -> bool:
@@ -106,19 +106,19 @@ def _copy(sample: Generation, pair: PromptPair, lo: float, hi: float) -> Generat
     )
 
 
-def _candidates(plan: Plan) -> Iterator[tuple[Run, dict[str, Any]]]:
+def _candidates(prepared: Prepared) -> Iterator[tuple[Run, Manifest]]:
     """Other runs whose lines may answer, those of the same results folder first."""
-    own = Path(plan.config.results_dir).resolve()
+    own = prepared.cell.results_dir.resolve()
     beside = sorted(path.parent for path in own.parent.glob("*/runs"))
     for folder in dict.fromkeys([own, *beside]):
         for run, manifest in _manifests(Results(folder)):
-            if run.folder != plan.run.folder.resolve() and (
-                _untold(manifest.get("identity") or {}) == _untold(plan.identity)
+            if run.folder != prepared.run.folder.resolve() and (
+                _untold(manifest.identity) == _untold(prepared.identity)
             ):
                 yield run, manifest
 
 
-def _manifests(results: Results) -> Iterator[tuple[Run, dict[str, Any]]]:
+def _manifests(results: Results) -> Iterator[tuple[Run, Manifest]]:
     """Runs with their manifests; a folder or file that cannot be read is named and passed over."""
     try:
         runs = results.runs()

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from spa.errors import SpaError
-from spa.records import Score
+from spa.records import Score, solution_sha
 from spa.results.files import write_atomically
-from spa.results.store import Run, solution_sha
-from spa.scoring.score import Request, corrections, name_tasks, passed, score_into, scorer_id
+from spa.results.store import Run
+from spa.scoring.score import Request, corrections, name_tasks, score_into, scorer_id
 from spa.statistics import mcnemar_exact
 from spa.tasks.benchmarks import Benchmark
 
@@ -191,6 +191,6 @@ def _passes(samples: Samples, scores: Iterable[Score], benchmark: Benchmark) -> 
     base, plus = defaultdict[str, list[bool]](list), defaultdict[str, list[bool]](list)
     for task_id, solution in samples.requests:
         verdict = verdicts[task_id, solution_sha(solution)]
-        base[task_id].append(passed(verdict, "base"))
-        plus[task_id].append(passed(verdict))
+        base[task_id].append(verdict.passed("base"))
+        plus[task_id].append(verdict.passed())
     return {"base": base, "plus": plus} if benchmark.plus else {"base": base}

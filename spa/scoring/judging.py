@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from spa.errors import SpaError
-from spa.records import Problem, Score
-from spa.results.store import solution_sha
+from spa.records import Problem, Score, solution_sha
 from spa.scoring import expected, sandbox
 from spa.scoring.expected import Files
 from spa.scoring.processes import Ask, Job, Lost, Service

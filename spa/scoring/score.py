@@ -12,16 +12,17 @@ import json
 import logging
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 
 from tqdm import tqdm
 
 from spa.errors import SpaError
-from spa.records import Score
+from spa.records import Score, solution_sha
+from spa.results.manifest import Manifest, Scoring, ScoringReport
 from spa.results.provenance import usable_cores
-from spa.results.store import Run, solution_sha
+from spa.results.store import Run
 from spa.scoring import expected
 from spa.scoring.judging import LIMITS, LOOKS, Case, Judged, court, judge
 from spa.scoring.processes import converse
@@ -31,7 +32,8 @@ from spa.tasks.benchmarks import Benchmark
 logger = logging.getLogger(__name__)
 
 Request = tuple[str, str]  # task_id, solution
-TOLLS = ("look_seconds", "retried", "retry_seconds")  # of the scoring that scored last
+# What a scoring that finds nothing to score leaves as the last one noted it.
+OF_THE_LAST_SCORING = ("sandbox", "warning", "seconds", "look_seconds", "retried", "retry_seconds")
 
 # Where our verdict departs from evalplus 0.3.1, by family and task: on the base tests, on the plus tests.
 CORRECTIONS = {
@@ -42,22 +44,6 @@ CORRECTIONS = {
 }
 MEMORY = "right answers keep within the memory limit, which their plus tests exceed in evalplus 0.3.1"
 PLUS_CORRECTIONS = {"humaneval": {}, "mbpp": {"Mbpp/255": MEMORY, "Mbpp/392": MEMORY}}
-
-
-@dataclass(frozen=True)
-class ScoringReport:
-    """What one scoring did; it goes into the manifest."""
-
-    scored: int
-    already: int  # distinct solutions that had a verdict under this scorer_id
-    sandbox: str | None  # "bubblewrap" or "none"; None where nothing was left to score
-    warning: str | None  # where that is "none"
-    corrections: dict[str, str]
-    suspect: int  # solutions that evalplus passes and a second look does not, of all that have a verdict
-    seconds: float
-    look_seconds: float  # summed over the solutions, of which as many are looked at at once as there are workers
-    retried: int  # solutions that timed out, and were tried again alone
-    retry_seconds: float  # of their first tries, summed likewise
 
 
 def scorer_id(benchmark: Benchmark) -> str:
@@ -100,24 +86,17 @@ def score_run(run: Run, benchmark: Benchmark, *, sandbox: str, progress: bool = 
 def score_and_record(run: Run, benchmark: Benchmark, *, sandbox: str) -> None:
     """As `score_run`, and what it did goes into the manifest. The caller holds the run's lock."""
     report = score_run(run, benchmark, sandbox=sandbox)
-    with run.describing() as manifest:
-        earlier = manifest.get("scoring") or {}
-        manifest["scoring"] = {
-            **asdict(report),
-            "scorer_id": scorer_id(benchmark),
-            "plus": benchmark.plus,
-            "data_md5": benchmark.md5,
-            "sandbox": report.sandbox or earlier.get("sandbox"),
-            "warning": report.warning if report.scored else earlier.get("warning"),
-            **{name: earlier[name] for name in TOLLS if name in earlier and not report.scored},
-            "seconds": round(report.seconds if report.scored else earlier.get("seconds", 0.0), 3),
-        }
 
+    def described(manifest: Manifest | None) -> Manifest:
+        manifest = manifest or run.manifest()
+        earlier = manifest.scoring
+        last = replace(report, seconds=round(report.seconds, 3))
+        if not report.scored:
+            last = replace(last, **{name: getattr(earlier or ScoringReport(), name) for name in OF_THE_LAST_SCORING})
+        scoring = Scoring(**asdict(last), scorer_id=scorer_id(benchmark), plus=benchmark.plus, data_md5=benchmark.md5)
+        return replace(manifest, scoring=scoring)
 
-def passed(verdict: Score, tests: str = "plus") -> bool:
-    """Whether a solution passed the "base" tests, or these and the "plus" tests where there are any."""
-    statuses = [verdict.base_status] if tests == "base" else [verdict.base_status, verdict.plus_status or "pass"]
-    return not verdict.suspect and set(statuses) == {"pass"}
+    run.describe(described)
 
 
 def corrections(benchmark: Benchmark) -> dict[str, str]:
@@ -161,7 +140,7 @@ def score_into(
         fresh = _verdicts(list(todo.values()), benchmark, mode, usable_cores(), hidden)
         for verdict in tqdm(fresh, "scoring", total=len(todo), unit="solution", disable=not progress):
             name = verdict.task_id, verdict.solution_sha
-            verdicts[name] = replace(verdict, reason="truncated") if name in cut and not passed(verdict) else verdict
+            verdicts[name] = replace(verdict, reason="truncated") if name in cut and not verdict.passed() else verdict
             run.append_scores([verdicts[name]])
     made = [verdicts[name] for name in todo]
     return ScoringReport(

@@ -17,9 +17,9 @@ def judge(run: Run, benchmark: Benchmark, config: BenchmarkConfig, *, sandbox: s
     A run that was scored on the plus tests of the same data stays so: their verdicts hold those on the base tests.
     """
     manifest = run.manifest()
-    scored = manifest.get("scoring") or {}
-    if scored.get("plus") and not benchmark.plus and scored["data_md5"] == benchmark.md5:
-        benchmark = _load(replace(config, plus=True), manifest["anchor"])
+    scored = manifest.scoring
+    if scored and scored.plus and not benchmark.plus and scored.data_md5 == benchmark.md5:
+        benchmark = _load(replace(config, plus=True), manifest.anchor)
     score.score_and_record(run, benchmark, sandbox=sandbox)
     visible_tests.judge_run(run, benchmark, sandbox=sandbox)
 
@@ -34,13 +34,13 @@ def judge_results(results: Iterable[Results], *, sandbox: str) -> Iterator[str]:
         try:
             with run.locked():
                 manifest = run.manifest()
-                config = BenchmarkConfig(**manifest["config"]["benchmark"])
-                judge(run, _load(config, manifest["anchor"]), config, sandbox=sandbox)
+                config = BenchmarkConfig(**manifest.config["benchmark"])
+                judge(run, _load(config, manifest.anchor), config, sandbox=sandbox)
         except SpaError as error:
             failures.append(f"{run.folder}: {error}")
             continue
-        scored = run.manifest()["scoring"]
-        yield f"{run.folder}: {config.name}, {scored['scored']} solutions scored, {scored['already']} were before"
+        if scored := run.manifest().scoring:
+            yield f"{run.folder}: {config.name}, {scored.scored} solutions scored, {scored.already} were before"
     if failures:
         raise SpaError(f"{len(failures)} runs were not scored, the others were; {'; '.join(failures)}")
 

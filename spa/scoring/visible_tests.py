@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from spa.errors import SpaError
-from spa.records import Generation, Problem, VisibleScore
+from spa.records import Problem, VisibleScore, solution_sha
 from spa.results.provenance import usable_cores
-from spa.results.store import Run, solution_sha
+from spa.results.store import Run
 from spa.scoring.judging import isolated
 from spa.scoring.processes import Service, exchange
 from spa.scoring.sandbox import resolve
@@ -49,10 +49,12 @@ def judge_run(run: Run, benchmark: Benchmark, *, sandbox: str) -> int:
     """Append a verdict for each plain solution that has none; returns how many. The caller holds the run's lock."""
     problems = {problem.task_id: problem for problem in benchmark.problems}
     judged = {(score.task_id, score.solution_sha) for score in run.visible()}
+    end = run.manifest().omegas.hi
     todo = [
         (sample.task_id, sample.solution)
         for sample in run.samples()
-        if _is_plain(sample)
+        if sample.holds(0.0, end)
+        and sample.finish_reason != "budget"
         and sample.task_id in problems
         and (sample.task_id, solution_sha(sample.solution)) not in judged
     ]
@@ -72,11 +74,6 @@ def judge_run(run: Run, benchmark: Benchmark, *, sandbox: str) -> int:
         for (task_id, solution), each, passes in zip(todo, shown, passed, strict=True)
     )
     return len(todo)
-
-
-def _is_plain(sample: Generation) -> bool:
-    at_zero = sample.omega_lo == sample.omega_hi == 0 or sample.omega_lo <= 0 < sample.omega_hi
-    return at_zero and sample.finish_reason != "budget"
 
 
 def _parsed(text: str) -> list[ast.stmt]:

@@ -1,6 +1,8 @@
 import gc
+import json
 import weakref
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -134,9 +136,9 @@ def test_many_cells_are_read_one_at_a_time(tmp_path: Path) -> None:
     """Whatever the number of cells, only the one that is being read is in memory."""
     for number in range(5):
         write_run(tmp_path, f"k{number}", {"A": points("p", "f")})
-    alive: list[weakref.ref[aggregate.Cell]] = []
+    alive: list[weakref.ref[aggregate.JudgedRun]] = []
 
-    def watched() -> Iterator[aggregate.Cell]:
+    def watched() -> Iterator[aggregate.JudgedRun]:
         for cell in aggregate.load([Results(tmp_path)]):
             alive.append(weakref.ref(cell))
             yield cell
@@ -184,9 +186,10 @@ def test_only_the_manifests_scorer_counts_else_the_newest(tmp_path: Path) -> Non
     write_run(tmp_path, "k", {"A": points("")})
     solution = run.samples()[0].solution
     run.append_scores([score("A", solution, "pass", None, "old"), score("A", solution, "fail", None, "new")])
-    scoring = run.manifest()["scoring"]
-    for scorer_id, passed in (("old", 1), ("new", 0), (None, 0)):
-        run.write_manifest({**run.manifest(), "scoring": {**scoring, "scorer_id": scorer_id}})
+    scoring = run.manifest().scoring
+    assert scoring
+    for found, passed in ((replace(scoring, scorer_id="old"), 1), (replace(scoring, scorer_id="new"), 0), (None, 0)):
+        run.write_manifest(replace(run.manifest(), scoring=found))
         assert list(summarise(tmp_path)["n_passed"]) == [passed]
 
 
@@ -217,12 +220,14 @@ def test_unscored_runs_give_an_empty_table(tmp_path: Path) -> None:
 def test_quantization_names_lossy_weights(tmp_path: Path) -> None:
     for key, weights, quantization in [("a", None, "none"), ("b", "Q4_1", "none"), ("c", "Q4_1", "int8")]:
         write_run(tmp_path, key, {"A": points("p")}, weights=weights, quantization=quantization)
-    cells = list(aggregate.load([Results(tmp_path)]))
-    assert [cell.quantization for cell in cells] == ["none", "Q4_1", "Q4_1+int8"]
+    runs = list(aggregate.load([Results(tmp_path)]))
+    assert [run.manifest.weights_text for run in runs] == ["none", "Q4_1", "Q4_1+int8"]
 
 
 def test_a_manifest_without_a_field_is_one_line(tmp_path: Path) -> None:
     run = write_run(tmp_path, "k", {"A": points("p")})
-    run.write_manifest({name: value for name, value in run.manifest().items() if name != "model"})
+    content = json.loads(run.manifest_path.read_text())
+    del content["model"]
+    run.manifest_path.write_text(json.dumps(content))
     with pytest.raises(SpaError, match=r"k/manifest.json has no field 'model'; run its cell again"):
         summarise(tmp_path)

@@ -74,6 +74,14 @@ def test_of_two_intervals_the_one_with_more_tasks_is_taken(tmp_path: Path) -> No
     assert found.n_tasks == 3
 
 
+def test_the_last_part_of_an_interval_is_closed(tmp_path: Path) -> None:
+    """omega 0 is read off the last part of -0.5..0."""
+    write_run(tmp_path, "k", {"A": [(-0.5, -0.2, "f"), (-0.2, 0.0, "p")]}, omega={"lo": -0.5, "hi": 0.0})
+    (found,) = read(tmp_path)
+    assert (found.column(-0.2), found.column(0.0), found.column(0.1)) == (1, 1, None)
+    assert list(found.plain) == [True]
+
+
 def test_models_stand_by_size(tmp_path: Path) -> None:
     for model in ("M 33B", "M 6.7B", "M 350M"):
         write_run(tmp_path, model, {"A": points("p", "f")}, model=model)

@@ -1,10 +1,9 @@
-import json
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from speeds import measurement
-from synthetic import grid_with_plus
+from synthetic import grid_with_plus, measurement_of
 
 from spa.analysis import aggregate, evidence
 from spa.errors import SpaError
@@ -14,10 +13,8 @@ from spa.results.store import Results
 
 
 def shares(folder: Path, key: str, columns: list[str]) -> None:
-    place = folder / "attention" / key
-    place.mkdir(parents=True)
-    pd.DataFrame([[1] * len(columns)], columns=columns).to_csv(place / "shares.csv", index=False)
-    (place / "manifest.json").write_text(json.dumps({"model": "Tiny 1M", "benchmark": "humaneval"}))
+    table = pd.DataFrame([[1] * len(columns)], columns=columns).to_csv(index=False)
+    Results(folder).attention(key).write(table, "", measurement_of(key))
 
 
 def test_everything_of_a_folder_is_read(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_what_the_readme_says_of_the_intervals() -> None:
     assert "The share of attention on the prompt falls as the text grows" in readme
     (dilution,) = (line for line in documents.REFERENCE.claims_path.read_text().splitlines() if "| C7 |" in line)
     assert dilution.endswith("| supports |")
-    assert documents.REFERENCE.attentions()[0].manifest()["n_tasks"] == 40
+    assert documents.REFERENCE.attentions()[0].manifest().n_tasks == 40
 
 
 def test_a_document_that_was_altered_or_lost_is_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

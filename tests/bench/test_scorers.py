@@ -10,7 +10,7 @@ from programs import SOLUTIONS
 
 from spa.bench import released_evalplus, scorers
 from spa.errors import SpaError
-from spa.results.store import solution_sha
+from spa.records import solution_sha
 from spa.tasks.benchmarks import Benchmark
 
 ROOT = Path(__file__).resolve().parents[2]

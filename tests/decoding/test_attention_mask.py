@@ -12,7 +12,7 @@ import tiny
 import torch
 from hydra import compose, initialize_config_dir
 
-from spa.config import CONF, RunConfig, register, resolve
+from spa.config import CONF, Cell, register, resolve
 from spa.decoding.engine import Engine
 from spa.decoding.forward import visible
 from spa.decoding.lanes import Decoded, Request
@@ -20,7 +20,7 @@ from spa.decoding.stopping import NeverStop
 from spa.errors import SpaError
 from spa.omega import Interval, OmegaSet, Values
 from spa.results.store import Results
-from spa.runs import generate, prepare
+from spa.runs import prepare, run_cell
 from spa.runs.replay import attention_reference, replay
 from spa.tasks.prompts import load_template, renderer
 
@@ -180,7 +180,7 @@ def test_visible_slots() -> None:
 # A whole run
 
 
-def config(model: Path, results: Path, *overrides: str) -> RunConfig:
+def config(model: Path, results: Path, *overrides: str) -> Cell:
     register()
     cell = ["model=hf", f"model.path={model}", f"results_dir={results}", "limit=2", "max_new_tokens=12", "score=false"]
     with initialize_config_dir(str(CONF), version_base=None):
@@ -194,10 +194,8 @@ def test_a_run_and_its_replay(
 ) -> None:
     path = request.getfixturevalue(f"tiny_{architecture}")
     chat = [] if architecture == "llama" else ["model.kind=base", "template=completion"]
-    plan = prepare.plan(config(path, tmp_path, omegas, *chat))
-    with plan.run.locked():
-        generate.generate(plan)
-    samples = plan.run.samples()
+    run = run_cell.run_cell(config(path, tmp_path, omegas, *chat))
+    samples = run.samples()
     for sample in samples:
         assert sample.masked_ids == sample.original_ids
         assert len(sample.masked_positions) > 0
@@ -241,7 +239,7 @@ def test_no_mask_token_is_needed(tiny_llama: Path, tmp_path: Path) -> None:
 
 def test_the_models_mask_token_is_no_part_of_the_key(tiny_llama: Path, tmp_path: Path) -> None:
     def key(*overrides: str) -> str:
-        return prepare.plan(config(tiny_llama, tmp_path, "omega=0.3", *overrides)).run.key
+        return prepare.prepare(config(tiny_llama, tmp_path, "omega=0.3", *overrides)).run.key
 
     assert key() == key("model.mask_token='<pad>'")
     assert key() != key("mask=per_token")

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 from hostile_pack import CLOSED_PORT, FOLDER, TASK, Hostile, pack
 
-from spa.records import Score
-from spa.results.store import solution_sha
-from spa.scoring.score import passed, score
+from spa.records import Score, solution_sha
+from spa.scoring.score import score
 from spa.tasks.benchmarks import Benchmark
 
 pytestmark = pytest.mark.slow
@@ -59,7 +58,7 @@ def test_the_pack_is_large() -> None:
 def test_an_attack_does_not_count_as_passed(outcome: Outcome, name: str) -> None:
     hostile = outcome.pack[name]
     verdict = outcome.verdicts[TASK, solution_sha(hostile.solution)]
-    assert not passed(verdict, "base")
+    assert not verdict.passed("base")
     assert {"fail": None, "suspect": True}[hostile.outcome] is verdict.suspect, verdict.reason
     assert verdict.reason != "passed"
     assert verdict.seconds + verdict.look_seconds < 60

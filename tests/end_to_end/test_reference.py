@@ -44,9 +44,9 @@ def test_a_fresh_run_of_the_embedded_model_agrees(tmp_path: Path) -> None:
     ((manifest, committed),) = (
         (run.manifest(), run.samples())
         for run in REFERENCE.runs()
-        if run.manifest()["model"] == "SmolLM2-135M-Instruct" and run.manifest()["family"] == "humaneval"
+        if run.manifest().model == "SmolLM2-135M-Instruct" and run.manifest().family == "humaneval"
     )
-    assert manifest["dtype"] == "float32"
+    assert manifest.dtype == "float32"
     samples = fresh.samples()
     assert len(samples) == 6 * len(Values((0, 0.17, 0.5)).values)
     for sample in samples:

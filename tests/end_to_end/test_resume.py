@@ -74,4 +74,4 @@ def test_killed_at_twenty_moments(tiny_llama: Path, tmp_path: Path) -> None:
     assert {name: run.manifest()[name] for name in kept} == {name: undisturbed.manifest()[name] for name in kept}
     left = {"manifest.json", "samples.jsonl", "scores.jsonl", "visible.jsonl", ".lock", ".manifest.lock"}
     assert {path.name for path in run.folder.iterdir()} == left
-    assert run.manifest()["scoring"]["scorer_id"] == undisturbed.manifest()["scoring"]["scorer_id"]
+    assert run.manifest().scoring.scorer_id == undisturbed.manifest().scoring.scorer_id

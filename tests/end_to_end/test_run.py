@@ -151,7 +151,7 @@ def test_a_cell_from_command_to_report(
     assert len(list((tmp_path / "made" / "figures").glob("omega_curve*"))) == 3
     (run,) = Results(tmp_path / "made").runs()
     assert len(run.samples()) == 4
-    assert run.manifest()["scoring"]["sandbox"] == "bubblewrap"
+    assert run.manifest().scoring.sandbox == "bubblewrap"
     assert not (tmp_path / "outputs").exists()
 
 
@@ -178,7 +178,7 @@ def test_a_bad_cell_of_a_sweep_stops_no_other(
     streams = capfd.readouterr()
     assert "anchor=tagged fits no task" in streams.err
     (run,) = Results(tmp_path / "made").runs()
-    assert run.manifest()["anchor"] == "description"
+    assert run.manifest().anchor == "description"
 
 
 @pytest.mark.slow

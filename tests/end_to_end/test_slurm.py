@@ -65,7 +65,7 @@ def texts(folder: Path) -> dict[str, list[dict[str, Any]]]:
 
 def n_samples(folder: Path, model: str) -> int:
     """How many texts a model's run has so far."""
-    return sum(len(run.samples()) for run in Results(folder).runs() if run.manifest()["model"].startswith(model))
+    return sum(len(run.samples()) for run in Results(folder).runs() if run.manifest().model.startswith(model))
 
 
 def test_jobs_that_are_killed_preempted_and_lost(slurm: dict[str, str], tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from spa.config import CONF, RunConfig, register, resolve
+from spa.config import CONF, Cell, register, resolve
 from spa.decoding.engine import Engine
 from spa.decoding.lanes import Decoded, Request
 from spa.decoding.stopping import ClosedBlock, detokenizer
@@ -22,7 +22,7 @@ from spa.runs.replay import compare, replay
 pytestmark = pytest.mark.slow
 
 
-def config(results: Path, *overrides: str) -> RunConfig:
+def config(results: Path, *overrides: str) -> Cell:
     register()
     with initialize_config_dir(str(CONF), version_base=None):
         return resolve(compose("config", ["model=smollm2_135m", f"results_dir={results}", *overrides]))
@@ -58,9 +58,9 @@ def test_scores_and_summary_are_complete(stored: Results) -> None:
     (run,) = stored.runs()
     manifest = run.manifest()
     assert len(run.scores()) == len({(s.task_id, s.solution) for s in run.samples()})
-    assert manifest["dtype"] == "float32"
-    assert manifest["weights"] == "Q4_1"
-    assert manifest["scoring"]["corrections"] == {} or "HumanEval/32" in manifest["scoring"]["corrections"]
+    assert manifest.dtype == "float32"
+    assert manifest.weights == "Q4_1"
+    assert manifest.scoring.corrections == {} or "HumanEval/32" in manifest.scoring.corrections
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Bench:
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    plan = prepare.plan(config(tmp_path_factory.mktemp("bench"), "limit=6", "omega=0.3", "dtype=float32"))
+    plan = prepare.prepare(config(tmp_path_factory.mktemp("bench"), "limit=6", "omega=0.3", "dtype=float32"))
     tokenizer = checkpoints.load_tokenizer(plan.checkpoint)
     loaded = checkpoints.load(plan.checkpoint, plan.config.model, tokenizer, "float32", "none")
     return Bench(loaded, prepare.render_all(plan, tokenizer, plan.problems))

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.collections import PolyCollection
+from synthetic import measurement_of
 
 from spa.report.figures import dilution as dilution_figures
 from spa.report.figures.dilution import approximation_rows, dilution_rows
@@ -38,8 +39,7 @@ def scales(n_tasks: int = 3) -> pd.DataFrame:
 
 def write(folder: Path, shares: pd.DataFrame, scales: pd.DataFrame) -> dilution_figures.Attention:
     place = Results(folder).attention("abc")
-    manifest = {"model": "Tiny 1M", "benchmark": "humaneval", "anchor": "description", "omega": 0.3, "n_tasks": 3}
-    place.write(shares.to_csv(index=False), scales.to_csv(index=False), manifest)
+    place.write(shares.to_csv(index=False), scales.to_csv(index=False), measurement_of("abc"))
     return place
 
 

@@ -18,9 +18,9 @@ from synthetic import SCORER, generation, grid_with_plus, interval, points, scor
 
 import spa.report.parquet
 from spa.errors import SpaError
-from spa.records import Generation, Record, Score, VisibleScore
+from spa.records import Generation, Record, Score, VisibleScore, solution_sha
 from spa.report.parquet import FILE, export
-from spa.results.store import Results, find_results, solution_sha
+from spa.results.store import Results, find_results
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "export.py"
 
@@ -70,7 +70,7 @@ def test_rows_hold_every_field(results: Path, tmp_path: Path) -> None:
         for run in folder.runs():
             cell = next(cells)
             assert (cell["results"], cell["key"]) == (folder.folder.name, run.key)
-            assert json.loads(cell["manifest"]) == run.manifest()
+            assert json.loads(cell["manifest"]) == run.manifest().to_json()
             scores = {line.solution_sha: line.to_json() for line in run.scores() if line.scorer_id == SCORER}
             visible = {line.solution_sha: line.to_json() for line in run.visible()}
             for sample in run.samples():

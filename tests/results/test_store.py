@@ -16,14 +16,15 @@ import filelock
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from synthetic import generation, score
+from synthetic import generation, manifest_of, measurement_of, score
 
+from spa.config import Shard
 from spa.errors import SpaError
-from spa.records import Generation, Measured, Record
+from spa.records import Generation, Measured, Record, solution_sha
 from spa.results import store
 from spa.results.files import write_atomically
-from spa.results.shards import Shard
-from spa.results.store import Results, Run, RunInUseError, find_results, solution_sha
+from spa.results.manifest import Manifest
+from spa.results.store import Results, Run, RunInUseError, find_results
 
 WEIRD = ["", "é中🙂", "\u2028\u2029\x85", "\0\x1f", "\ud800", "a\udfffb", '"\\\n\r\t', "\ufeff"]
 ANY_TEXT = st.text(st.characters())  # surrogates included
@@ -138,9 +139,12 @@ def test_a_malformed_line_in_the_middle_is_named(run: Run, bad: bytes) -> None:
 
 
 def test_manifest(run: Run) -> None:
-    assert run.manifest() == {}
-    run.write_manifest({"command": "run.py \udcff", "omega": [0.0, 0.1], "mask": None})
-    assert run.manifest() == {"command": "run.py \udcff", "omega": [0.0, 0.1], "mask": None}
+    assert run.find_manifest() is None
+    with pytest.raises(SpaError, match=r"runs/abc has no manifest\.json; run its cell again"):
+        run.manifest()
+    written = manifest_of("abc", command="run.py \udcff", omega=[0.0, 0.1])
+    run.write_manifest(written)
+    assert run.manifest() == run.find_manifest() == written
     run.manifest_path.write_text("{")
     with pytest.raises(SpaError, match=r"manifest.json is not JSON"):
         run.manifest()
@@ -169,7 +173,7 @@ def test_a_failed_write_leaves_the_old_file(
 
 
 def test_what_a_killed_process_left_aside_is_removed(run: Run) -> None:
-    run.write_manifest({})
+    run.write_manifest(manifest_of("abc"))
     run.append_samples([sample()])
     for name in (".manifest.json.123", ".samples.jsonl.123", ".scores.jsonl.gz.123"):
         (run.folder / name).write_text('{"half')
@@ -282,9 +286,9 @@ def test_errors_of_the_work_pass_through_the_lock(run: Run) -> None:
 HOLD = """
 import sys, time
 from pathlib import Path
-from spa.results.shards import parse
+from spa.config import parse_shard
 from spa.results.store import Run
-with Run(Path(sys.argv[1])).locked(parse(sys.argv[2]) if sys.argv[2:] else None):
+with Run(Path(sys.argv[1])).locked(parse_shard(sys.argv[2]) if sys.argv[2:] else None):
     print("locked", flush=True)
     time.sleep(60)
 """
@@ -316,7 +320,7 @@ def test_one_process_at_a_time(run: Run) -> None:
 
 
 def test_shards_are_held_side_by_side_and_not_beside_the_whole(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "MOMENT", 0.1)
+    monkeypatch.setattr(store, "FOR_AN_INSTANT", 0.1)
     with held_elsewhere(run, "1/2") as pid:
         with run.locked(Shard(2, 2)), run.locked(Shard(1, 3)):
             assert {owner.pid for owner in run.owners()} == {pid, os.getpid()}
@@ -473,23 +477,37 @@ def test_a_reader_meets_a_file_that_is_unpacked_meanwhile(packed: Run, monkeypat
 
 
 def test_describing_changes_the_manifest_alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    run.write_manifest({"a": 1})
-    monkeypatch.setattr(store, "AMOUNTS", 0.0)
-    with run.describing() as manifest:
-        manifest["b"] = 2
-        with pytest.raises(RunInUseError), run.describing():
-            pytest.fail("two processes write the manifest")
-    assert run.manifest() == {"a": 1, "b": 2}
-    with pytest.raises(KeyError), run.describing() as manifest:
-        raise KeyError(manifest.pop("a"))
-    assert run.manifest() == {"a": 1, "b": 2}
+    monkeypatch.setattr(store, "FOR_A_WHOLE_RUN", 0.0)
+
+    def first(found: Manifest | None) -> Manifest:
+        assert found is None
+        return manifest_of("abc")
+
+    def second(found: Manifest | None) -> Manifest:
+        assert found == manifest_of("abc")
+        with pytest.raises(RunInUseError):
+            run.describe(lambda _: pytest.fail("two processes write the manifest"))
+        return replace(found, status="failed")
+
+    def third(found: Manifest | None) -> Manifest:
+        raise KeyError(found)
+
+    run.describe(first)
+    run.describe(second)
+    assert run.manifest() == manifest_of("abc", status="failed")
+    with pytest.raises(KeyError):
+        run.describe(third)
+    assert run.manifest() == manifest_of("abc", status="failed")
 
 
 def test_manifests_hold_no_secret(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "my-private-token")
-    run.write_manifest({"command": "run.py x=my-private-token", "config": {"path": ["a/my-private-token/b"]}})
+    run.write_manifest(
+        manifest_of("abc", command="run.py x=my-private-token", config={"path": ["a/my-private-token/b"]})
+    )
     assert "my-private-token" not in run.manifest_path.read_text()
-    assert run.manifest() == {"command": "run.py x=***", "config": {"path": ["a/***/b"]}}
+    manifest = run.manifest()
+    assert (manifest.command, manifest.config) == ("run.py x=***", {"path": ["a/***/b"]})
 
 
 # Folders
@@ -498,7 +516,7 @@ def test_manifests_hold_no_secret(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
 def test_find_results(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     for folder in (first, second):
-        Results(folder).run("k").write_manifest({})
+        Results(folder).run("k").write_manifest(manifest_of("k"))
     (tmp_path / "not_results").mkdir()
     assert find_results([first]) == [Results(first)]
     assert find_results([tmp_path]) == [Results(first), Results(second)]
@@ -511,7 +529,7 @@ def test_find_results(tmp_path: Path) -> None:
 def test_runs_are_those_with_a_manifest(tmp_path: Path) -> None:
     results = Results(tmp_path)
     for key in ("b", "a"):
-        results.run(key).write_manifest({"key": key})
+        results.run(key).write_manifest(manifest_of(key))
     (tmp_path / "runs" / "c").mkdir()
     assert [run.key for run in results.runs()] == ["a", "b"]
     assert Results(tmp_path / "nowhere").runs() == []
@@ -519,9 +537,9 @@ def test_runs_are_those_with_a_manifest(tmp_path: Path) -> None:
 
 def test_a_measurement_lists_and_resumes(tmp_path: Path) -> None:
     place = Results(tmp_path).attention("k")
-    assert place.manifest() == {}
+    assert place.find_manifest() is None
     assert Results(tmp_path).attentions() == []
-    place.write("a\n", "b\n", {"status": "running"})
+    place.write("a\n", "b\n", measurement_of("k", status="running"))
     whole = Measured("T/0", [["plain", 0.5]], [[0, True]])
     place.append(whole)
     with place.tasks_path.open("a") as file:
@@ -531,4 +549,4 @@ def test_a_measurement_lists_and_resumes(tmp_path: Path) -> None:
     assert place.resume() == [whole, whole]
     assert [found.key for found in Results(tmp_path).attentions()] == ["k"]
     assert (place.shares_path.read_text(), place.approximation_path.read_text()) == ("a\n", "b\n")
-    assert place.manifest() == {"status": "running"}
+    assert place.manifest() == measurement_of("k", status="running")

@@ -59,14 +59,14 @@ def test_spa_is_compared_with_scaled_embeddings_along_the_plain_text(measured: A
 
 def test_the_manifest_names_the_conditions(measured: Attention) -> None:
     manifest = measured.manifest()
-    assert (manifest["status"], manifest["omega"], manifest["n_tasks"], manifest["n_without_anchor"]) == (
+    assert (manifest.status, manifest.omega, manifest.n_tasks, manifest.n_without_anchor) == (
         "complete",
         1.0,
         2,
         0,
     )
-    assert manifest["task_ids"] == ["HumanEval/0", "HumanEval/1"]
-    assert "top 100 logits" in manifest["conditions"]["gradient"]
+    assert manifest.task_ids == ["HumanEval/0", "HumanEval/1"]
+    assert "top 100 logits" in manifest.conditions["gradient"]
 
 
 def test_an_interrupted_measurement_goes_on(
@@ -86,7 +86,7 @@ def test_an_interrupted_measurement_goes_on(
     with pytest.raises(KeyboardInterrupt):
         attention_dilution.measure_cell(cell)
     place = Results(tmp_path).attention(measured.key)
-    assert (place.manifest()["status"], set(shares(place)["task_id"])) == ("running", {"HumanEval/0"})
+    assert (place.manifest().status, set(shares(place)["task_id"])) == ("running", {"HumanEval/0"})
     with place.tasks_path.open("a") as file:
         file.write('{"task_id": "HumanEval/1", "sha')  # killed while it wrote
     counted = []
@@ -98,7 +98,7 @@ def test_an_interrupted_measurement_goes_on(
     place.shares_path.unlink()  # killed before the tables were written
     place.manifest_path.unlink()
     monkeypatch.setattr(attention_dilution, "shares", None)  # nothing is left to measure
-    assert attention_dilution.measure_cell(cell).manifest()["status"] == "complete"
+    assert attention_dilution.measure_cell(cell).manifest().status == "complete"
     assert place.shares_path.read_bytes() == measured.shares_path.read_bytes()
 
 
@@ -109,7 +109,7 @@ def test_base_models_and_tasks_without_the_anchor(tiny_codegen: Path, tmp_path: 
         config(tiny_codegen, tmp_path, *overrides, "limit=null", "task_ids=[HumanEval/0,HumanEval/41]")
     )
     assert set(shares(place)["task_id"]) == {"HumanEval/0"}
-    assert place.manifest()["n_without_anchor"] == 1
+    assert place.manifest().n_without_anchor == 1
     assert pd.read_csv(place.approximation_path).empty
     assert [drawn.name.rpartition("_")[0] for drawn in dilution.draw(place)] == ["attention_dilution"]
 

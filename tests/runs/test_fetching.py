@@ -72,13 +72,13 @@ def test_a_run_opens_no_connection_and_is_scored_later(hub: Path, tmp_path: Path
     done = without_network("run.py", *cell, f"results_dir={results}", **environment)
     assert done.returncode == 0, done.stderr
     (run,) = Results(results).runs()
-    assert run.manifest()["identity"]["model"] == {"id": "someone/tiny", "commit": COMMIT}
-    assert (len(run.samples()), run.scores(), run.manifest()["scoring"]) == (4, [], None)
+    assert run.manifest().identity["model"] == {"id": "someone/tiny", "commit": COMMIT}
+    assert (len(run.samples()), run.scores(), run.manifest().scoring) == (4, [], None)
     for n_scored in (len({(sample.task_id, sample.solution) for sample in run.samples()}), 0):
         done = without_network("score.py", str(results), **environment)
         assert done.returncode == 0, done.stderr
         assert f"{run.folder}: humaneval, {n_scored} solutions scored" in done.stdout
-    assert run.manifest()["scoring"]["sandbox"] == "bubblewrap"
+    assert run.manifest().scoring.sandbox == "bubblewrap"
     assert {score.task_id for score in run.visible()} == {sample.task_id for sample in run.samples()}
     done = without_network("report.py", str(results), **environment)
     assert done.returncode == 0, done.stderr

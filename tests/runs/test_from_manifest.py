@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf.errors import OmegaConfBaseException
 
 from spa.cli.hydra_app import cells
-from spa.config import CONF, RunConfig, register, resolve
+from spa.config import CONF, Cell, Shard, register, resolve
 from spa.errors import SpaError
 from spa.results.store import Run
 from spa.runs import from_manifest, prepare, run_cell
@@ -26,7 +26,7 @@ def made(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run(config(tiny_llama, tmp_path_factory.mktemp("made"), *overrides))
 
 
-def again(manifest: Path, *overrides: str) -> RunConfig:
+def again(manifest: Path, *overrides: str) -> Cell:
     arguments = [f"from_manifest={manifest}", *overrides]
     register()
     with initialize_config_dir(str(CONF), version_base=None):
@@ -34,7 +34,7 @@ def again(manifest: Path, *overrides: str) -> RunConfig:
 
 
 def edited(made: Run, tmp_path: Path, edit: Edit) -> Path:
-    manifest = made.manifest()
+    manifest = made.manifest().to_json()
     edit(manifest)
     path = tmp_path / "manifest.json"
     path.write_text(json.dumps(manifest))
@@ -48,28 +48,28 @@ def test_a_run_is_repeated(made: Run, tmp_path: Path) -> None:
     assert all(sample.seconds for sample in repeated.samples()), "decoded anew"
     before, after = made.manifest(), repeated.manifest()
     for name in ("model", "anchor", "mask", "omega", "dtype", "task_ids", "identity", "data", "experiment"):
-        assert after[name] == before[name]
+        assert getattr(after, name) == getattr(before, name)
 
 
 def test_what_is_priced_and_fetched_is_the_manifests_cell(made: Run) -> None:
     (cell,) = cells([f"from_manifest={made.manifest_path}", "results_dir=elsewhere", "hydra/launcher=slurm"])
     assert cell == again(made.manifest_path, "results_dir=elsewhere")
-    assert cell.model.path == made.manifest()["config"]["model"]["path"]
+    assert cell.model.path == made.manifest().config["model"]["path"]
 
 
 def test_what_is_of_the_occasion_stays_there(made: Run) -> None:
     repeated = again(made.manifest_path)
-    assert repeated.results_dir == "results/quickstart"
+    assert repeated.results_dir == Path("results/quickstart")
     assert (repeated.shard, repeated.reuse, repeated.limit) == (None, False, None)
     assert repeated.task_ids == ["HumanEval/0", "HumanEval/1"]
-    assert again(made.manifest_path, "shard=1/2", "reuse=true", "score=false").shard == "1/2"
+    assert again(made.manifest_path, "shard=1/2", "reuse=true", "score=false").shard == Shard(1, 2)
 
 
 def test_the_profile_of_the_authors_is_repeated(tiny_llama: Path, tmp_path: Path) -> None:
     """It adds to eos_token_ids, once."""
     overrides = ["profile=official_2024", "model.bos_token_id=7", "model.eos_token_ids=[3]", "max_total_tokens=4000"]
     first = run(config(tiny_llama, tmp_path / "a", *overrides, "limit=1"))
-    assert prepare.plan(again(first.manifest_path)).run.key == first.key
+    assert prepare.prepare(again(first.manifest_path)).run.key == first.key
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_other_weights_and_other_code_are_refused(made: Run, tmp_path: Path) -> 
 
     path = edited(made, tmp_path, change)
     with pytest.raises(SpaError, match=r"model was {'sha256': '0'} and is .*; method_version was 0 and is \d"):
-        from_manifest.check(str(path), made.manifest()["identity"])
+        from_manifest.check(str(path), made.manifest().identity)
 
 
 @pytest.mark.parametrize("content", [None, "", "{", "[]", "{}"])

@@ -22,6 +22,7 @@ from spa.decoding.stopping import (
     TopLevelLine,
 )
 from spa.errors import SpaError
+from spa.models import checkpoints
 from spa.omega import Values
 from spa.records import Problem, PromptPair
 from spa.results.store import Results
@@ -46,18 +47,18 @@ def test_samples_hold_what_the_method_needs(tiny_llama: Path, tmp_path: Path) ->
         assert sample.finish_reason in ("eos", "stop", "length")
         assert len(sample.completion_ids) <= 12
     manifest = made.manifest()
-    assert manifest["status"] == "complete"
-    assert (manifest["n_tasks"], manifest["n_anchored"]) == (3, 3)
-    assert manifest["generation_seconds"] == pytest.approx(sum(s.seconds for s in samples), abs=1e-3)
-    assert manifest["omega"] == [0.0, 0.3, 1.0]
-    assert made.key == manifest["key"]
+    assert manifest.status == "complete"
+    assert (manifest.n_tasks, manifest.n_anchored) == (3, 3)
+    assert manifest.generation_seconds == pytest.approx(sum(s.seconds for s in samples), abs=1e-3)
+    assert manifest.omega == [0.0, 0.3, 1.0]
+    assert made.key == manifest.key
 
 
 def test_a_finished_run_is_not_repeated(
     tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = run(config(tiny_llama, tmp_path, GRID)).samples_path.read_bytes()
-    monkeypatch.setattr(generate.models, "load", lambda *_: pytest.fail("the model was loaded again"))
+    monkeypatch.setattr(checkpoints, "load_kept", lambda *_: pytest.fail("the model was loaded again"))
     caplog.set_level("INFO")
     again = run(config(tiny_llama, tmp_path, GRID))
     assert "nothing to generate" in caplog.text
@@ -76,7 +77,7 @@ def test_a_larger_limit_adds_only_the_new_tasks(tiny_llama: Path, tmp_path: Path
     more = run(config(tiny_llama, tmp_path, GRID, "limit=5", "batch_size=2"))
     assert more.folder == first.folder
     assert more.samples()[: len(before)] == before
-    assert more.manifest()["n_tasks"] == 5
+    assert more.manifest().n_tasks == 5
     assert texts(more) == texts(run(config(tiny_llama, tmp_path / "other", GRID, "limit=5")))
 
 
@@ -93,7 +94,7 @@ def test_tasks_without_the_anchor_are_decoded_plainly(tiny_llama: Path, tmp_path
     made = run(config(tiny_llama, tmp_path, "anchor=examples", "omega=[0,1]", "task_ids=[HumanEval/0,HumanEval/41]"))
     manifest = made.manifest()
     plain = [s for s in made.samples() if not s.anchor_spans]
-    assert (manifest["n_tasks"], manifest["n_anchored"]) == (2, 1)
+    assert (manifest.n_tasks, manifest.n_anchored) == (2, 1)
     assert {s.task_id for s in plain} == {"HumanEval/41"}
     assert {s.omega_lo for s in plain} == {0.0, 1.0}
     assert all(s.masked_ids == s.original_ids and not s.masked_positions for s in plain)
@@ -127,24 +128,26 @@ def test_key_changes_with_what_changes_the_text(
     overrides = tuple(override.format(other=other) for override in overrides)
     if str(other) in overrides[0]:
         overrides += ("benchmark=custom",)
-    base = prepare.plan(config(tiny_llama, tmp_path, GRID)).run.key
-    assert prepare.plan(config(tiny_llama, tmp_path, GRID, *overrides)).run.key != base
+    base = prepare.prepare(config(tiny_llama, tmp_path, GRID)).run.key
+    assert prepare.prepare(config(tiny_llama, tmp_path, GRID, *overrides)).run.key != base
 
 
 @pytest.mark.parametrize(
     "override", ["batch_size=2", "limit=7", "task_ids=[HumanEval/3]", "score=true", "sandbox=none"]
 )
 def test_key_ignores_what_does_not(tiny_llama: Path, tmp_path: Path, override: str) -> None:
-    base = prepare.plan(config(tiny_llama, tmp_path, GRID)).run.key
-    assert prepare.plan(config(tiny_llama, tmp_path / "elsewhere", GRID, override)).run.key == base
+    base = prepare.prepare(config(tiny_llama, tmp_path, GRID)).run.key
+    assert prepare.prepare(config(tiny_llama, tmp_path / "elsewhere", GRID, override)).run.key == base
 
 
 def test_plain_runs_share_a_key_over_anchors_masks_and_plus(tiny_llama: Path, tmp_path: Path, datasets: Path) -> None:
-    plain = prepare.plan(config(tiny_llama, tmp_path, "omega=0")).run.key
-    assert prepare.plan(config(tiny_llama, tmp_path, "omega=[0]", "anchor=prompt", "mask=collapsed")).run.key == plain
+    plain = prepare.prepare(config(tiny_llama, tmp_path, "omega=0")).run.key
+    assert (
+        prepare.prepare(config(tiny_llama, tmp_path, "omega=[0]", "anchor=prompt", "mask=collapsed")).run.key == plain
+    )
     path = f"benchmark.path={datasets / 'HumanEvalPlus-v0.1.10.jsonl.gz'}"
     keys = {
-        prepare.plan(config(tiny_llama, tmp_path, "omega=0", f"benchmark={name}", path)).run.key
+        prepare.prepare(config(tiny_llama, tmp_path, "omega=0", f"benchmark={name}", path)).run.key
         for name in ("humaneval", "humaneval_plus")
     }
     assert len(keys) == 1
@@ -170,15 +173,15 @@ def test_total_length(tiny_llama: Path, tmp_path: Path) -> None:
 
 def test_anchor_that_fits_no_task(tiny_llama: Path, tmp_path: Path) -> None:
     with pytest.raises(SpaError, match="anchor=tagged fits no task of humaneval"):
-        prepare.plan(config(tiny_llama, tmp_path, "anchor=tagged"))
+        prepare.prepare(config(tiny_llama, tmp_path, "anchor=tagged"))
 
 
 def test_folder_of_another_run_is_refused(tiny_llama: Path, tmp_path: Path) -> None:
     first = run(config(tiny_llama, tmp_path, "omega=0"))
-    plan = prepare.plan(config(tiny_llama, tmp_path, "omega=1"))
-    first.folder.rename(plan.run.folder)
-    with plan.run.locked(), pytest.raises(SpaError, match=f"holds the run {first.key}"):
-        generate.generate(plan)
+    prepared = prepare.prepare(config(tiny_llama, tmp_path, "omega=1"))
+    first.folder.rename(prepared.run.folder)
+    with pytest.raises(SpaError, match=f"holds the run {first.key}"):
+        run(config(tiny_llama, tmp_path, "omega=1"))
 
 
 @pytest.mark.parametrize(
@@ -221,8 +224,8 @@ def test_each_checkpoint_with_the_authors_profile(
         overrides += ["benchmark=mbpp", f"benchmark.path={path}"]
     made = run(config(stand_in, tmp_path, GRID, *overrides))
     samples, manifest = made.samples(), made.manifest()
-    assert (len(samples), manifest["profile"], manifest["mask"]) == (6, "official_2024", "collapsed")
-    assert manifest["identity"]["strict"]
+    assert (len(samples), manifest.profile, manifest.mask) == (6, "official_2024", "collapsed")
+    assert manifest.identity["strict"]
     for sample in samples:
         assert len(sample.masked_ids) < len(sample.original_ids)
         assert sample.batch_rows <= 2
@@ -231,7 +234,7 @@ def test_each_checkpoint_with_the_authors_profile(
         bare = sample.completion if name.startswith("deepseek") or benchmark == "mbpp" else None
         assert sample.solution == (sample.prompt_text + sample.completion if bare is None else bare)
     if name.startswith("deepseek"):
-        assert manifest["identity"]["eos_token_ids"] == [32021, 32013]
+        assert manifest.identity["eos_token_ids"] == [32021, 32013]
 
 
 def test_begin_of_sentence_ends_a_text(tiny_llama: Path, tmp_path: Path) -> None:
@@ -264,9 +267,9 @@ def test_a_prompt_that_fills_the_total(tiny_codegen: Path, tmp_path: Path, omega
 
 
 def test_total_length_counts_the_original_prompt(tiny_codegen: Path, tmp_path: Path) -> None:
-    plan = prepare.plan(config(tiny_codegen, tmp_path, "max_total_tokens=500", "max_new_tokens=400"))
+    prepared = prepare.prepare(config(tiny_codegen, tmp_path, "max_total_tokens=500", "max_new_tokens=400"))
     pair = PromptPair("t", "", (), (1,) * 490, (1,) * 495, ())
-    assert generate.room(plan.config, pair, 2048) == 10
+    assert generate.room(prepared.cell, pair, 2048) == 10
 
 
 HUMANEVAL = Problem("t", "humaneval", "def f():\n    pass\n", "f", "", [], None, "", 0.0)
@@ -322,14 +325,14 @@ def test_each_switch_chooses_its_extraction(tiny_llama: Path, tmp_path: Path) ->
 
 
 def test_double_quotes_only_moves_the_mask(tiny_llama: Path, tmp_path: Path) -> None:
-    plans = [
-        prepare.plan(config(tiny_llama, tmp_path, "omega=1", f"profile.double_quotes_only={switch}"))
+    both = [
+        prepare.prepare(config(tiny_llama, tmp_path, "omega=1", f"profile.double_quotes_only={switch}"))
         for switch in ("false", "true")
     ]
-    spans = [plan.spans["HumanEval/69"] for plan in plans]
+    spans = [prepared.spans["HumanEval/69"] for prepared in both]
     assert spans[0] != spans[1]
-    assert plans[0].spans["HumanEval/0"] == plans[1].spans["HumanEval/0"]
-    assert plans[0].run.key != plans[1].run.key
+    assert both[0].spans["HumanEval/0"] == both[1].spans["HumanEval/0"]
+    assert both[0].run.key != both[1].run.key
 
 
 def test_results_hold_one_folder_per_cell(tiny_llama: Path, tmp_path: Path) -> None:

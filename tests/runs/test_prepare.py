@@ -12,11 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from synthetic import generation
 
-from spa.config import CONF, ProfileConfig, RunConfig, register, resolve
+from spa.config import CONF, Cell, ProfileConfig, RunConfig, Shard, register, resolve
 from spa.omega import Values
-from spa.results.shards import Shard
 from spa.runs import prepare
-from spa.runs.prepare import Plan
+from spa.runs.prepare import Prepared
 
 HUB = ["model.path=some/model", f"model.revision={'a' * 40}"]
 BOS = ["profile.stop_at_bos=true", "model.eos_token_ids=[1]"]
@@ -98,7 +97,7 @@ BOUND_TO = {
 }
 
 
-class Cell:
+class Own:
     """Arguments of a cell on two tasks of our own, with a folder in the place of a checkpoint."""
 
     def __init__(self, folder: Path) -> None:
@@ -111,7 +110,7 @@ class Cell:
         write_tasks(folder / "other_tasks.jsonl", "Return y.")
         self.md5 = prepare.benchmarks.load(self.config().benchmark).md5
 
-    def config(self, *changes: str) -> RunConfig:
+    def config(self, *changes: str) -> Cell:
         arguments = [
             "model=hf",
             "model.path={folder}/model",
@@ -130,19 +129,19 @@ class Cell:
         with initialize_config_dir(str(CONF), version_base=None):
             return resolve(compose("config", written))
 
-    def plan(self, *changes: str) -> Plan:
-        return prepare.plan(self.config(*changes))
+    def prepared(self, *changes: str) -> Prepared:
+        return prepare.prepare(self.config(*changes))
 
     def key(self, *changes: str) -> str:
         """The name of the run that these changes lead to; nothing is written for it."""
-        plan = self.plan(*changes)
-        assert not plan.run.folder.exists()
-        return plan.run.key
+        prepared = self.prepared(*changes)
+        assert not prepared.run.folder.exists()
+        return prepared.run.key
 
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Cell:
-    return Cell(tmp_path_factory.mktemp("own"))
+def own(tmp_path_factory: pytest.TempPathFactory) -> Own:
+    return Own(tmp_path_factory.mktemp("own"))
 
 
 def write_tasks(path: Path, description: str) -> None:
@@ -170,18 +169,18 @@ def field_names(config: Any, prefix: str = "") -> list[str]:
     return names
 
 
-def test_every_field_is_classified(own: Cell) -> None:
-    assert sorted([*COVERED, *NOT_COVERED]) == sorted(field_names(own.config()))
+def test_every_field_is_classified(own: Own) -> None:
+    assert sorted([*COVERED, *NOT_COVERED]) == sorted(field_names(RunConfig()))
 
 
 @pytest.mark.parametrize("name", COVERED)
-def test_the_key_covers(own: Cell, name: str) -> None:
+def test_the_key_covers(own: Own, name: str) -> None:
     needed, change = COVERED[name]
     assert own.key(*needed, change) != own.key(*needed)
 
 
 @pytest.mark.parametrize("name", NOT_COVERED)
-def test_the_key_does_not_cover(own: Cell, name: str) -> None:
+def test_the_key_does_not_cover(own: Own, name: str) -> None:
     assert own.key(NOT_COVERED[name]) == own.key()
 
 
@@ -190,7 +189,7 @@ def test_the_key_does_not_cover(own: Cell, name: str) -> None:
     free=st.lists(st.sampled_from(sorted(NOT_COVERED)), unique=True, max_size=5),
     covered=st.sampled_from(sorted(COVERED)),
 )
-def test_changes_together(own: Cell, free: Sequence[str], covered: str) -> None:
+def test_changes_together(own: Own, free: Sequence[str], covered: str) -> None:
     needed, change = COVERED[covered]
     around = [NOT_COVERED[name] for name in free if not name.startswith(BOUND_TO.get(covered, ()))]
     assert own.key(*needed, *around) == own.key(*needed)
@@ -199,36 +198,36 @@ def test_changes_together(own: Cell, free: Sequence[str], covered: str) -> None:
 
 def test_the_key_covers_where_the_tags_are(tmp_path: Path) -> None:
     """The prompts without tags are the same, and another anchor than the tags does not depend on them."""
-    own = Cell(tmp_path)
+    own = Own(tmp_path)
     write_tasks(tmp_path / "tasks.jsonl", "<anchor>Return</anchor> x.")
     write_tasks(tmp_path / "other_tasks.jsonl", "Return <anchor>x</anchor>.")
     moved = "benchmark.path={folder}/other_tasks.jsonl"
     assert own.key("anchor=tagged") != own.key("anchor=tagged", moved)
     assert own.key("anchor=tagged", "omega=0") == own.key("anchor=tagged", "omega=0", moved)
-    plan = own.plan("anchor=tagged")
-    assert plan.benchmark.problems == plan.problems
-    assert not any("anchor>" in problem.prompt for problem in plan.problems)
+    prepared = own.prepared("anchor=tagged")
+    assert prepared.benchmark.problems == prepared.problems
+    assert not any("anchor>" in problem.prompt for problem in prepared.problems)
 
 
-def test_the_method_version_is_covered(own: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_method_version_is_covered(own: Own, monkeypatch: pytest.MonkeyPatch) -> None:
     before = own.key()
     monkeypatch.setattr(prepare, "METHOD_VERSION", prepare.METHOD_VERSION + 1)
     assert own.key() != before
 
 
-def test_sets_of_omegas_are_compared_by_value(own: Cell) -> None:
+def test_sets_of_omegas_are_compared_by_value(own: Own) -> None:
     assert own.key("omega=[0.2]") == own.key("omega=0.20") == own.key()
     assert own.key("omega=[0.3,0.2]") == own.key("omega=[0.2,0.3,0.3]") != own.key("omega=0.2..0.3")
 
 
-def test_a_switch_that_is_off_leaves_the_key_alone(own: Cell) -> None:
-    identity = own.plan().identity
+def test_a_switch_that_is_off_leaves_the_key_alone(own: Own) -> None:
+    identity = own.prepared().identity
     assert identity["profile"] == "paper"
     assert not identity.keys() & {switch.name for switch in fields(ProfileConfig)}
     assert own.key("profile=paper", "profile.keep_stop_token=false", "model.bos_token_id=5") == own.key()
 
 
-def test_content_counts_and_no_place(own: Cell, tmp_path: Path) -> None:
+def test_content_counts_and_no_place(own: Own, tmp_path: Path) -> None:
     write_tasks(tmp_path / "renamed.jsonl", "Return x.")
     (tmp_path / "moved").mkdir()
     (tmp_path / "moved" / "weights").write_text("1")
@@ -238,19 +237,19 @@ def test_content_counts_and_no_place(own: Cell, tmp_path: Path) -> None:
     assert own.key(*moved) != own.key()
 
 
-def test_anchor_and_mask_are_no_part_of_a_plain_run(own: Cell) -> None:
+def test_anchor_and_mask_are_no_part_of_a_plain_run(own: Own) -> None:
     plain = own.key("omega=0")
     assert plain != own.key()
     for change in ("anchor=examples", "anchor=none", "mask=collapsed", "mask.token='<pad>'", "omega=-0.0"):
         assert own.key("omega=0", change) == plain
 
 
-def test_what_is_left_of_a_cell(own: Cell) -> None:
-    plan = own.plan("omega=[0.2,0.3]", "shard=2/2", f"results_dir={own.folder}/left")
-    assert plan.shard == Shard(2, 2)
-    assert [problem.task_id for problem in plan.own_problems] == ["Own/1"]
-    assert plan.unfinished() == {"Own/0": [Values((0.2, 0.3))], "Own/1": [Values((0.2, 0.3))]}
-    with plan.run.locked():
-        plan.run.append_samples([generation("Own/0", "x", 0.2, 0.2), generation("Own/1", "x", 0.3, 0.3)])
-        plan.run.append_samples([generation("Own/1", "x", 0.2, 0.2)], Shard(2, 3))
-    assert plan.unfinished() == {"Own/0": [Values((0.3,))]}
+def test_what_is_left_of_a_cell(own: Own) -> None:
+    prepared = own.prepared("omega=[0.2,0.3]", "shard=2/2", f"results_dir={own.folder}/left")
+    assert prepared.cell.shard == Shard(2, 2)
+    assert [problem.task_id for problem in prepared.own_problems] == ["Own/1"]
+    assert prepared.unfinished() == {"Own/0": [Values((0.2, 0.3))], "Own/1": [Values((0.2, 0.3))]}
+    with prepared.run.locked():
+        prepared.run.append_samples([generation("Own/0", "x", 0.2, 0.2), generation("Own/1", "x", 0.3, 0.3)])
+        prepared.run.append_samples([generation("Own/1", "x", 0.2, 0.2)], Shard(2, 3))
+    assert prepared.unfinished() == {"Own/0": [Values((0.3,))]}

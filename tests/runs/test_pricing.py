@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, CodeGenConfig, LlamaConfig
 
 from spa import omega
 from spa.cli.hydra_app import cells
-from spa.config import CONF, RunConfig, ShapeConfig, load_model_config
+from spa.config import CONF, Cell, ShapeConfig, load_model_config
 from spa.errors import SpaError
 from spa.results import speed
 from spa.results.speed import PLAIN, SPA
@@ -75,12 +75,15 @@ def test_splitting_of_sets() -> None:
 SMALL = ShapeConfig("llama", layers=2, hidden=8, intermediate=16, heads=2, key_value_heads=1, vocabulary=10)
 
 
-def cell(**changes: Any) -> RunConfig:
+def cell(**changes: Any) -> Cell:
     """One of HumanEval on a device whose numbers are easy to compute with."""
-    (config,) = cells(["model=codellama_7b", "omega=0", "max_new_tokens=88", "batch_size=4"])
-    config.model.shape = SMALL
-    config.device = replace(config.device, memory_gib=10, bandwidth=1e3, operations=1e6, seconds_per_layer=0.5)
-    return replace(config, **changes)
+    (made,) = cells(["model=codellama_7b", "omega=0", "max_new_tokens=88", "batch_size=4"])
+    device = replace(made.device, memory_gib=10, bandwidth=1e3, operations=1e6, seconds_per_layer=0.5)
+    return replace(made, **{"model": replace(made.model, shape=SMALL), "device": device} | changes)
+
+
+def shaped(made: Cell, shape: ShapeConfig) -> Cell:
+    return replace(made, model=replace(made.model, shape=shape))
 
 
 def test_a_price_by_hand() -> None:
@@ -89,42 +92,38 @@ def test_a_price_by_hand() -> None:
     assert pricing.n_parameters(SMALL) == weights
     cache = 4 * 600 * (2 * 2 * 4 * 1) * 2  # lanes; 512 + 88 tokens; keys and values, layers, size, heads; bytes
     assert pricing.memory_gib(cell()) * 2**30 == weights + cache
-    assert pricing.memory_gib(cell(omega=0.1)) * 2**30 == weights + 2 * cache
+    assert pricing.memory_gib(cell(omegas=omega.parse(0.1))) * 2**30 == weights + 2 * cache
     assert pricing.memory_gib(cell(quantization="none")) * 2**30 == 2 * weights + cache
     step = (weights + cache) / 1e3 + 2 * 0.5
     assert pricing.roofline(cell(), 1000, 40) == pytest.approx(2 * weights * 1000 / 1e6 + 40 / 4 * step)
 
 
 def test_more_memory_than_a_gpu_has_takes_several() -> None:
-    config = cell()
-    config.model.shape = shape_of("deepseek_coder_33b")
+    made = shaped(cell(), shape_of("deepseek_coder_33b"))
     for memory, count in ((80, 1), (37, 2), (21, 3)):
-        config.device.memory_gib = memory
-        assert pricing.gpus(config) == count
-    assert pricing.gpus(replace(config, standin=True)) == 0
-    config.model.shape = ShapeConfig()
-    assert pricing.gpus(config) == 1
+        assert pricing.gpus(replace(made, device=replace(made.device, memory_gib=memory))) == count
+    assert pricing.gpus(replace(made, standin=True)) == 0
+    assert pricing.gpus(shaped(cell(), ShapeConfig())) == 1
 
 
 def test_auto_fills_half_of_what_the_weights_leave() -> None:
-    config = cell(batch_size="auto")
-    config.model.shape = shape_of("deepseek_coder_6_7b")
-    weights = pricing.n_parameters(config.model.shape) / 2**30
-    assert pricing.memory_gib(config) == pytest.approx(weights + (10 - weights) / 2, abs=0.2)
+    made = shaped(cell(batch_size="auto"), shape_of("deepseek_coder_6_7b"))
+    weights = pricing.n_parameters(made.model.shape) / 2**30
+    assert pricing.memory_gib(made) == pytest.approx(weights + (10 - weights) / 2, abs=0.2)
 
 
 def test_limits_bound_the_tokens(humaneval: object) -> None:
     assert pricing.price(cell()).most_tokens == 164 * 88
-    assert pricing.price(cell(omega=[0, 0.1])).most_tokens == 2 * 164 * 88
-    assert pricing.price(cell(omega="0..1")).most_tokens is None
-    assert pricing.price(cell(omega="0..1", max_lanes_per_task=3)).most_tokens == 3 * 164 * 88
-    assert pricing.price(cell(omega="0..1", max_lane_steps=50)).most_tokens == 50 * 164
+    assert pricing.price(cell(omegas=omega.parse([0, 0.1]))).most_tokens == 2 * 164 * 88
+    assert pricing.price(cell(omegas=omega.parse("0..1"))).most_tokens is None
+    assert pricing.price(cell(omegas=omega.parse("0..1"), max_lanes_per_task=3)).most_tokens == 3 * 164 * 88
+    assert pricing.price(cell(omegas=omega.parse("0..1"), max_lane_steps=50)).most_tokens == 50 * 164
 
 
 def test_a_measured_rate_goes_before_the_estimate(tmp_path: Path) -> None:
-    config = replace(cell(quantization="none", dtype="bfloat16"))
-    config.model.shape, config.device.name = shape_of("codellama_7b"), "GPU"
-    assert pricing.price(config, tmp_path).rate == "estimate"
+    made = shaped(cell(quantization="none", dtype="bfloat16"), shape_of("codellama_7b"))
+    made = replace(made, device=replace(made.device, name="GPU"))
+    assert pricing.price(made, tmp_path).rate == "estimate"
     sides = [
         side(PLAIN, 4, [1], 100.0),
         side(PLAIN, 64, [1], 900.0),
@@ -133,18 +132,18 @@ def test_a_measured_rate_goes_before_the_estimate(tmp_path: Path) -> None:
     ]
     speed.write(tmp_path / "cuda.json", measurement("codellama_7b", sides))
     (tmp_path / "other.json").write_text(json.dumps({"samples": "of another benchmark"}))
-    assert pricing.measured_rate(config, tmp_path) == 100
-    assert pricing.measured_rate(replace(config, batch_size=60), tmp_path) == 900
-    assert pricing.measured_rate(replace(config, omega=0.1), tmp_path) == 50
-    priced = pricing.price(config, tmp_path)
+    assert pricing.measured_rate(made, tmp_path) == 100
+    assert pricing.measured_rate(replace(made, batch_size=60), tmp_path) == 900
+    assert pricing.measured_rate(replace(made, omegas=omega.parse(0.1)), tmp_path) == 50
+    priced = pricing.price(made, tmp_path)
     assert (priced.rate, priced.hours) == ("measured", priced.generated_tokens / 100 / 3600)
     for change in ({"dtype": "float16"}, {"quantization": "int8"}):
-        assert pricing.measured_rate(replace(config, **change), tmp_path) is None
-    config.device.name = "NVIDIA Other"
-    assert pricing.measured_rate(config, tmp_path) is None
+        assert pricing.measured_rate(replace(made, **change), tmp_path) is None
+    elsewhere = replace(made, device=replace(made.device, name="NVIDIA Other"))
+    assert pricing.measured_rate(elsewhere, tmp_path) is None
     (tmp_path / "torn.json").write_text("{")
     with pytest.raises(SpaError, match=r"torn\.json is not JSON"):
-        pricing.measured_rate(config, tmp_path)
+        pricing.measured_rate(made, tmp_path)
 
 
 def test_sums_by_model() -> None:

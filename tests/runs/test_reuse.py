@@ -1,6 +1,5 @@
 """What an interval, a grid or a plain run on disk answers, is copied; what it does not, is decoded."""
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,17 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic import generation
 
-from spa.config import RunConfig
+from spa.config import Cell
 from spa.models import checkpoints
 from spa.records import Generation
 from spa.results.store import Run
 from spa.runs import prepare, reuse, run_cell
-from spa.runs.reuse import holds
+from spa.runs.reuse import answers
 
 INTERVAL = "omega=-0.1..0.5"
 
 
-def reusing(model: Path, results: Path, *overrides: str) -> RunConfig:
+def reusing(model: Path, results: Path, *overrides: str) -> Cell:
     return config(model, results, "limit=2", *overrides, "reuse=true")
 
 
@@ -69,11 +68,11 @@ def test_an_interval_answers(
     source = stored(tmp_path / "one" / "results")
     run = run_cell.run_cell(reusing(tiny_llama, tmp_path / place, omega))
     manifest = run.manifest()
-    assert manifest["derived_from"] == [f"results/runs/{source.key}"]
-    assert (manifest["status"], manifest["n_tasks"], manifest["generation_seconds"]) == ("complete", 2, 0)
-    assert (manifest["generated_tokens"], manifest["tokens_per_second"]) == (0, None)
+    assert manifest.derived_from == [f"results/runs/{source.key}"]
+    assert (manifest.status, manifest.n_tasks, manifest.generation_seconds) == ("complete", 2, 0)
+    assert (manifest.generated_tokens, manifest.tokens_per_second) == (0, None)
     for name in ("attention", "linear", "device", "tokenizer_sha"):
-        assert manifest[name] == source.manifest()[name]
+        assert getattr(manifest, name) == getattr(source.manifest(), name)
     request.getfixturevalue("monkeypatch").undo()
     decoded = run_cell.run_cell(config(tiny_llama, tmp_path / "two" / "results", omega, "limit=2"))
     assert plain(run) == outcome(decoded)
@@ -103,8 +102,8 @@ def test_another_anchor_shares_omega_0_alone(tiny_llama: Path, tmp_path: Path, s
     copied = [(s.task_id, s.omega_lo) for s in run.samples() if not s.seconds]
     assert copied == [("HumanEval/0", 0.0), ("HumanEval/1", 0.0)]
     manifest = run.manifest()
-    assert manifest["derived_from"] == [f"results/runs/{source.key}"]
-    assert manifest["generated_tokens"] > 0
+    assert manifest.derived_from == [f"results/runs/{source.key}"]
+    assert manifest.generated_tokens > 0
     alone = run_cell.run_cell(config(tiny_llama, tmp_path / "a" / "b", "omega=[0,0.2]", "anchor=prompt", "limit=2"))
     assert plain(run) == outcome(alone)
 
@@ -144,7 +143,7 @@ def test_reuse_can_be_declined(tiny_llama: Path, tmp_path: Path, stored: Callabl
     stored(tmp_path / "results")
     run = run_cell.run_cell(config(tiny_llama, tmp_path / "results", "omega=0.2", "limit=2"))
     assert all(s.seconds for s in run.samples())
-    assert run.manifest()["derived_from"] == []
+    assert run.manifest().derived_from == []
 
 
 def test_plus_shares_all_tasks_but_the_one_whose_prompt_differs(
@@ -181,11 +180,11 @@ def test_a_file_named_like_a_folder_of_runs_beside_is_passed_over(
     assert re.search("not looked into: .*beside/runs", caplog.text)
 
 
-def found(configuration: RunConfig) -> list[Generation]:
-    plan = prepare.plan(configuration)
-    tokenizer = checkpoints.load_tokenizer(plan.checkpoint)
-    pairs = {pair.task_id: pair for pair in prepare.render_all(plan, tokenizer, plan.problems)}
-    return reuse.look_up(plan, plan.unfinished(), pairs).samples
+def found(configuration: Cell) -> list[Generation]:
+    prepared = prepare.prepare(configuration)
+    tokenizer = checkpoints.load_tokenizer(prepared.checkpoint)
+    pairs = {pair.task_id: pair for pair in prepare.render_all(prepared, tokenizer, prepared.problems)}
+    return reuse.look_up(prepared, prepared.unfinished(), pairs).samples
 
 
 @pytest.mark.parametrize("lines", [0, 1])
@@ -196,7 +195,7 @@ def test_a_run_that_is_still_going_answers_with_what_it_has(
     first = [s for s in source.samples() if s.task_id == "HumanEval/0"]
     torn = first[0].to_json()[:50]
     source.samples_path.write_text("".join(s.to_json() + "\n" for s in first * lines) + torn)
-    source.manifest_path.write_text(json.dumps(source.manifest() | {"status": "running"}))
+    source.write_manifest(replace(source.manifest(), status="running"))
     copies = found(reusing(tiny_llama, tmp_path / "results", "omega=0.2"))
     assert [s.task_id for s in copies] == ["HumanEval/0"] * lines
 
@@ -205,29 +204,29 @@ POINTS = st.integers(-4, 4).map(float)
 
 
 @given(POINTS, POINTS, POINTS, st.sampled_from(["float32", "bfloat16", "float16"]))
-def test_what_a_line_holds(lo: float, hi: float, value: float, dtype: str) -> None:
+def test_what_a_line_answers(lo: float, hi: float, value: float, dtype: str) -> None:
     lo, hi = min(lo, hi), max(lo, hi)
     line = generation("A", "x", lo, hi)
     if lo == hi:
-        assert holds(line, value, hi, dtype) == (value == lo)
+        assert answers(line, value, hi, dtype) == (value == lo)
     elif lo < value < hi:
-        assert holds(line, value, hi, dtype)
+        assert answers(line, value, hi, dtype)
     elif value == lo:
-        assert holds(line, value, hi, dtype) == (dtype == "float32" or value == 0)
+        assert answers(line, value, hi, dtype) == (dtype == "float32" or value == 0)
     elif value == hi:
-        assert holds(line, value, hi, dtype) == (dtype == "float32")
-        assert not holds(line, value, hi + 1, dtype)
+        assert answers(line, value, hi, dtype) == (dtype == "float32")
+        assert not answers(line, value, hi + 1, dtype)
     else:
-        assert not holds(line, value, hi, dtype)
+        assert not answers(line, value, hi, dtype)
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.integers(0, 60))
-def test_in_float32_one_part_of_an_interval_holds_each_value(lengths: list[int], value: int) -> None:
+def test_in_float32_one_part_of_an_interval_answers_for_each_value(lengths: list[int], value: int) -> None:
     edges = [0]
     for length in lengths:
         edges.append(edges[-1] + length)
     parts = [generation("A", "x", lo, hi) for lo, hi in pairwise(edges)]
-    assert sum(holds(part, value, edges[-1], "float32") for part in parts) == (value <= edges[-1])
+    assert sum(answers(part, value, edges[-1], "float32") for part in parts) == (value <= edges[-1])
 
 
 def test_copies_equal_what_is_decoded_apart_from_their_time(

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from cells import GRID, config, texts
 
-from spa.config import CONF
+from spa.config import CONF, Shard
 from spa.errors import SpaError
-from spa.results.shards import Shard
+from spa.results.manifest import ScoringReport
 from spa.results.store import Run, RunInUseError
 from spa.runs import run_cell
 from spa.scoring import score
@@ -35,29 +35,29 @@ def test_the_last_shard_merges(
     for number in order[:-1]:
         run = run_cell.run_cell(config(tiny_llama, tmp_path, *FIVE, f"shard={number}/3"))
         assert f"shard {number}/3 is done; " in caplog.text
-        assert run.manifest()["status"] == "running"
+        assert run.manifest().status == "running"
     assert files(run) == {"manifest.json", *(f"samples.{number}-of-3.jsonl" for number in order[:-1])}
     run = run_cell.run_cell(config(tiny_llama, tmp_path, *FIVE, f"shard={order[-1]}/3"))
     assert files(run) == {"manifest.json", "samples.jsonl"}
     assert run.key == whole.key
     assert texts(run) == texts(whole)
     manifest = run.manifest()
-    assert (manifest["status"], manifest["n_tasks"]) == ("complete", 5)
-    assert manifest["generated_tokens"] == whole.manifest()["generated_tokens"]
+    assert (manifest.status, manifest.n_tasks) == ("complete", 5)
+    assert manifest.generated_tokens == whole.manifest().generated_tokens
 
 
 def test_the_last_shard_scores(tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scored: list[int] = []
 
-    def score_run(run: Run, *_: Any, **__: Any) -> score.ScoringReport:
+    def score_run(run: Run, *_: Any, **__: Any) -> ScoringReport:
         scored.append(len(run.samples()))
-        return score.ScoringReport(0, 0, None, None, {}, 0, 0.0, 0.0, 0, 0.0)
+        return ScoringReport()
 
     monkeypatch.setattr(score, "score_run", score_run)
     for number in (2, 1, 2):  # once more: nothing is left to decode, and scoring goes on where it stopped
         run = run_cell.run_cell(config(tiny_llama, tmp_path, GRID, "limit=2", "score=true", f"shard={number}/2"))
     assert scored == [6, 6]
-    assert run.manifest()["scoring"]["scored"] == 0
+    assert run.manifest().scoring.scored == 0
 
 
 @pytest.mark.parametrize("then", [["shard=1/3", "shard=2/3", "shard=3/3"], ["shard=1/1"], ["shard=null"]])
@@ -128,7 +128,7 @@ def test_shards_at_the_same_time(tiny_llama: Path, tmp_path: Path, whole: Run) -
     (folder,) = (tmp_path / "runs").iterdir()
     assert files(Run(folder)) == {"manifest.json", "samples.jsonl"}
     assert texts(Run(folder)) == texts(whole)
-    assert Run(folder).manifest()["status"] == "complete"
+    assert Run(folder).manifest().status == "complete"
 
 
 @pytest.mark.parametrize(
@@ -151,10 +151,10 @@ def test_a_failure_is_noted_until_it_is_mended(
         with pytest.raises(type(failure), match=str(failure)):
             run_cell.run_cell(config(tiny_llama, tmp_path, *arguments))
     (folder,) = (tmp_path / "runs").iterdir()
-    assert (Run(folder).manifest()["status"], Run(folder).manifest()["error"]) == ("failed", line)
+    assert (Run(folder).manifest().status, Run(folder).manifest().error) == ("failed", line)
     run = run_cell.run_cell(config(tiny_llama, tmp_path, *arguments[:-1]))
-    assert run.manifest()["status"] == "complete"
-    assert "error" not in run.manifest()
+    assert run.manifest().status == "complete"
+    assert "error" not in run.manifest().to_json()
 
 
 def test_a_full_disk_is_named_and_not_the_note_of_it(
@@ -177,14 +177,13 @@ def test_a_full_disk_is_named_and_not_the_note_of_it(
 
 def test_the_manifest_tells_how_to_repeat_the_run(tiny_llama: Path, tmp_path: Path, whole: Run) -> None:
     manifest = whole.manifest()
-    assert {"config", "command", "versions", "git", "identity", "data", "dtype", "attention", "hardware"} <= set(
-        manifest
-    )
-    assert len(manifest["identity"]["model"]["sha256"]) == len(manifest["tokenizer_sha"]) == 64
-    assert len(manifest["identity"]["prompts"]) == len(manifest["identity"]["template"]) == 64
-    assert manifest["data"]["md5"]
-    assert manifest["started"] <= manifest["updated"]
-    assert manifest["generation_seconds"] > 0
-    assert manifest["tokens_per_second"] > 0
-    assert manifest["hardware"]["gpus"] == [] or manifest["hardware"]["gpus"][0]["driver_version"]
-    assert manifest["config"]["seed"] == 0
+    for name in ("config", "command", "versions", "git", "identity", "data", "dtype", "attention", "hardware"):
+        assert getattr(manifest, name), name
+    assert len(manifest.identity["model"]["sha256"]) == len(manifest.tokenizer_sha) == 64
+    assert len(manifest.identity["prompts"]) == len(manifest.identity["template"]) == 64
+    assert manifest.data.md5
+    assert manifest.started <= manifest.updated
+    assert manifest.generation_seconds > 0
+    assert manifest.tokens_per_second > 0
+    assert manifest.hardware["gpus"] == [] or manifest.hardware["gpus"][0]["driver_version"]
+    assert manifest.config["seed"] == 0

@@ -11,8 +11,8 @@ from evalplus.data import load_solutions, write_directory
 from programs import SOLUTIONS, canonical, only
 
 from spa.errors import SpaError
-from spa.records import Score
-from spa.results.store import Run, solution_sha
+from spa.records import Score, solution_sha
+from spa.results.store import Run
 from spa.scoring.external_samples import Samples, flips, read_samples, render, score_samples, summarize
 from spa.scoring.score import scorer_id
 from spa.tasks.benchmarks import Benchmark

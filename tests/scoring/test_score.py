@@ -16,9 +16,9 @@ import pytest
 from programs import RIGHT, SOLUTIONS, canonical, one_busy_core, only, processes_with
 
 from spa.errors import SpaError
-from spa.records import Generation, Problem, Score
+from spa.records import Generation, Problem, Score, solution_sha
 from spa.results import provenance
-from spa.results.store import Run, solution_sha
+from spa.results.store import Run
 from spa.scoring import expected, judging
 from spa.scoring import score as scoring
 from spa.scoring.expected import Files
@@ -363,7 +363,7 @@ from spa.scoring.score import score_run
 from spa.results.store import Run
 sys.path.insert(0, "tests/support")
 from data import benchmark_config
-from spa import benchmarks
+from spa.tasks import benchmarks
 benchmark = benchmarks.load(benchmark_config("humaneval"))
 run = Run(Path(sys.argv[1]))
 with run.locked():

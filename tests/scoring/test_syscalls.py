@@ -10,7 +10,7 @@ from spa.scoring.inside import syscalls
 
 TRIAL = """
 import ctypes, errno, os, resource, sys
-from spa import syscalls
+from spa.scoring.inside import syscalls
 libc = ctypes.CDLL(None, use_errno=True)
 ask = {
     "add a key": lambda: libc.syscall(NUMBERS[0], b"user", b"trial", b"1", 1, -5),

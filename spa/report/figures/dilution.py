@@ -36,15 +36,15 @@ def draw(measured: Attention) -> Iterator[Drawing]:
     """The figures of one folder, from its files alone; none where nothing was measured."""
     manifest = measured.manifest()
     shares, scales = pd.read_csv(measured.shares_path), pd.read_csv(measured.approximation_path)
-    title = f"{manifest['model']}, {benchmark_name(manifest['benchmark'])}, {manifest['anchor']}"
-    tasks = f"Means over {manifest['n_tasks']} tasks; bands: {_BAND}s over tasks."
+    title = f"{manifest.model}, {benchmark_name(manifest.benchmark)}, {manifest.anchor}"
+    tasks = f"Means over {manifest.n_tasks} tasks; bands: {_BAND}s over tasks."
     if len(shares):
         rows = dilution_rows(shares, np.random.default_rng(0))
         caption = (
             "Attention of the steps that wrote the texts. The dotted lines are what attention spread evenly over all "
             f"tokens would give; a bin is drawn where half of the tasks have it. {tasks}"
         )
-        figure = dilution(rows, title, manifest["omega"])
+        figure = dilution(rows, title, manifest.omega)
         yield Drawing(f"attention_dilution_{measured.key}", caption, figure, rows)
     if len(scales):
         rows = approximation_rows(scales, np.random.default_rng(0))

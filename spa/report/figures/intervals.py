@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from spa.analysis.aggregate import SETTINGS
 from spa.analysis.claims import ANCHOR, RATIOS
 from spa.analysis.formats import benchmark_name
 from spa.analysis.readings import SHARE
+from spa.records import SETTINGS
 from spa.report.figures.drawing import COLOURS, COLUMN_WIDTH, DOTTED, STYLE, Drawing, draw_grid
 from spa.report.tables import Table
 

@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from spa.analysis.aggregate import SETTINGS
 from spa.analysis.claims import ANCHOR, DEFAULTS
 from spa.analysis.formats import benchmark_name
+from spa.records import SETTINGS
 from spa.report.figures.drawing import COLOURS, COLUMN_WIDTH, DOTTED, STYLE, Drawing, draw_grid
 
 IN_A_COLUMN = 2  # panels; more stand in two columns

@@ -1,33 +1,12 @@
-"""Jobs share out a cell's tasks, and what they wrote counts once."""
+"""What jobs of one cell wrote counts once."""
 
 from itertools import pairwise
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from synthetic import generation
 
-from spa.errors import SpaError
-from spa.results.shards import Shard, parse, union
-
-
-def test_parse() -> None:
-    assert parse(None) is None
-    assert parse("2/4") == Shard(2, 4)
-    assert str(parse("2/4")) == "2-of-4"
-
-
-@pytest.mark.parametrize("text", ["0/4", "5/4", "1", "1/0", "a/b", "-1/2", "1/2/3", "", 3])
-def test_what_is_no_shard(text: str) -> None:
-    with pytest.raises(SpaError, match=r"shard=.* is not one of several; write shard=1/4 to shard=4/4"):
-        parse(text)
-
-
-@given(st.lists(st.integers()), st.integers(1, 9))
-def test_every_item_is_in_one_part(items: list[int], count: int) -> None:
-    parts = [Shard(number, count).part(items) for number in range(1, count + 1)]
-    assert sorted(item for part in parts for item in part) == sorted(items)
-    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+from spa.results.store import union
 
 
 def test_union_keeps_what_is_new() -> None:

@@ -1,0 +1,46 @@
+"""The keys of sample cells, letter by letter: a change here would decode anew what is on users' disks already."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from spa.config import CONF, register, resolve
+from spa.models import checkpoints
+from spa.runs import prepare
+
+PLUS = {
+    "benchmark=humaneval_plus": "HumanEvalPlus-v0.1.10.jsonl.gz",
+    "benchmark=mbpp_plus": "MbppPlus-v0.2.0.jsonl.gz",
+}
+KEYS = {
+    "model=smollm2_135m benchmark=humaneval omega=[0,0.2]": "52c6ea4f048a",
+    "model=smollm2_135m benchmark=mbpp_plus anchor=description_and_tests mask=attention omega=-0.5..0": "0463bef8b12b",
+    "model=smollm2_135m experiment=quickstart": "cf14c0832e0d",
+    "model=qwen2_5_coder_0_5b benchmark=humaneval_plus template=evalplus omega=0": "415a4730e20b",
+    "model=qwen2_5_coder_0_5b benchmark=humaneval anchor=prompt omega=0..0.5 max_lanes_per_task=20": "4632d30a2403",
+    "model=codegen_350m_mono benchmark=humaneval mask=collapsed omega=0.2": "bea133e78a14",
+    "model=codellama_7b benchmark=mbpp_plus omega=0..0.5": "8f036a2c193d",
+    "model=codellama_7b benchmark=humaneval anchor=signature quantization=none dtype=bfloat16 max_new_tokens=256 "
+    "omega=0.1": "584a60c72c24",
+    "model=deepseek_coder_1_3b benchmark=humaneval_plus anchor=examples omega=[0,0.05,0.1]": "512215135897",
+    "model=deepseek_coder_1_3b benchmark=humaneval anchor=keywords strict=true omega=0.3": "c337149b820e",
+    "model=deepseek_coder_6_7b benchmark=humaneval profile=official_2024 omega=0.275": "e7ff6961a799",
+    "model=deepseek_coder_33b benchmark=mbpp_plus omega=0": "fac5271c574d",
+}
+
+
+@pytest.mark.parametrize("arguments", KEYS)
+def test_a_key_is_what_it_was(
+    arguments: str, datasets: Path, humaneval: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a CPU, and with a commit of zeros in the place of the hub's latest one."""
+    monkeypatch.setattr(checkpoints, "hub_commit", lambda *_: "0" * 40)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.delenv("HUMANEVAL_OVERRIDE_PATH", raising=False)
+    overrides = arguments.split()
+    overrides += [f"benchmark.path={datasets / file}" for name, file in PLUS.items() if name in overrides]
+    register()
+    with initialize_config_dir(str(CONF), version_base=None):
+        cell = resolve(compose("config", [*overrides, "results_dir=x"]))
+    assert prepare.prepare(cell).run.key == KEYS[arguments]
