@@ -12,10 +12,11 @@ from hydra.core.global_hydra import GlobalHydra
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spa import config, omega
+from spa import config, omega, schema
 from spa.cli.hydra_app import cells
-from spa.config import CONF, Cell, ProfileConfig, Shard, parse_shard
+from spa.config import CONF, Cell, Shard, parse_shard
 from spa.errors import SpaError
+from spa.schema import ProfileConfig
 
 NEEDED = {"model=hf": ["model.path=somewhere"], "benchmark=custom": ["benchmark.path=tasks.jsonl"]}
 OMEGAS: dict[str, omega.OmegaSet] = {
@@ -31,7 +32,7 @@ def options(group: str) -> list[str]:
 
 def resolved(*overrides: str) -> Cell:
     """As `run.py` composes it from these arguments."""
-    config.register()
+    schema.register()
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF), version_base=None):
         return config.resolve(compose("config", list(overrides)))

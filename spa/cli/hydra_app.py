@@ -20,9 +20,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from spa.config import CONF, Cell, register, resolve
+from spa.config import CONF, Cell, resolve
 from spa.errors import SpaError
 from spa.runs.from_manifest import recompose
+from spa.schema import register
 
 swept: set[Path] = set()  # the results folders of sweeps: their cells may run in other processes
 

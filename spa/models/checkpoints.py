@@ -30,10 +30,11 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from spa.config import MOST_LANES, ModelConfig
+from spa.config import MOST_LANES
 from spa.decoding import cpu_kernels, cpu_memory
 from spa.errors import SpaError
 from spa.models.identity import file_sha, folder_sha, hub_commit
+from spa.schema import ModelConfig
 
 # What transformers, safetensors and gguf raise over a missing or broken file.
 _BROKEN = (OSError, ValueError, KeyError, TypeError, RuntimeError, StrictDataclassError, SafetensorError, struct.error)

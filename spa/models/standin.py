@@ -20,8 +20,9 @@ from tokenizers.processors import TemplateProcessing
 from transformers import CodeGenConfig, CodeGenForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from transformers.utils import logging
 
-from spa.config import Cell, ModelConfig
+from spa.config import Cell
 from spa.errors import SpaError
+from spa.schema import ModelConfig
 
 VERSION = 2  # raised with any change to what `checkpoint` writes
 # Several, so that random texts end at different steps.

@@ -8,10 +8,11 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from spa.config import RunConfig, generation_key
+from spa.config import generation_key
 from spa.errors import SpaError
 from spa.results import manifest
 from spa.results.manifest import Manifest
+from spa.schema import RunConfig
 
 # What belongs to the occasion and not to the cell.
 OF_THE_OCCASION = ("results_dir", "shard", "reuse", "from_manifest")

@@ -9,7 +9,7 @@ from typing import NoReturn
 from tqdm import tqdm
 
 from spa import omega
-from spa.config import Cell, ProfileConfig
+from spa.config import Cell
 from spa.decoding.engine import Engine
 from spa.decoding.lanes import Budget, Decoded, Request, context_room
 from spa.decoding.stopping import (
@@ -29,6 +29,7 @@ from spa.models import checkpoints
 from spa.models.checkpoints import LoadedModel
 from spa.records import Generation, Problem, PromptPair
 from spa.runs.prepare import Prepared, Todo
+from spa.schema import ProfileConfig
 from spa.tasks.extraction import solution
 
 log = logging.getLogger(__name__)

@@ -14,8 +14,9 @@ from typing import TypeVar
 from tabulate import tabulate
 
 from spa import omega
-from spa.config import CONF, MOST_LANES, Cell, DeviceConfig, ShapeConfig, load_model_config
+from spa.config import CONF, MOST_LANES, Cell, load_model_config
 from spa.results import speed
+from spa.schema import DeviceConfig, ShapeConfig
 from spa.tasks import benchmarks, prompts
 
 BENCH = CONF.parent / "results" / "bench"

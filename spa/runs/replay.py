@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import torch
 from transformers import GenerationConfig
 
-from spa.config import ModelConfig
 from spa.errors import SpaError
 from spa.models import checkpoints
 from spa.models.checkpoints import LoadedModel
 from spa.records import Generation
 from spa.results.store import Results
+from spa.schema import ModelConfig
 
 
 @dataclass(frozen=True)

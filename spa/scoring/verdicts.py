@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from spa.config import BenchmarkConfig
 from spa.errors import SpaError
 from spa.results.store import Results, Run
+from spa.schema import BenchmarkConfig
 from spa.scoring import score, visible_tests
 from spa.tasks import anchors, benchmarks
 from spa.tasks.benchmarks import Benchmark

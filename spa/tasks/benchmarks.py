@@ -25,9 +25,9 @@ from typing import Any
 
 import appdirs  # type: ignore[import-untyped]
 
-from spa.config import BenchmarkConfig
 from spa.errors import SpaError
 from spa.records import Problem
+from spa.schema import BenchmarkConfig
 
 Row = dict[str, Any]
 

@@ -128,7 +128,8 @@ APPLICATION = """
 import os, sys
 import hydra
 sys.path.insert(0, {root!r})
-from spa.config import CONF, register
+from spa.config import CONF
+from spa.schema import register
 
 register()
 

@@ -12,7 +12,7 @@ import tiny
 import torch
 from hydra import compose, initialize_config_dir
 
-from spa.config import CONF, Cell, register, resolve
+from spa.config import CONF, Cell, resolve
 from spa.decoding.engine import Engine
 from spa.decoding.forward import visible
 from spa.decoding.lanes import Decoded, Request
@@ -22,6 +22,7 @@ from spa.omega import Interval, OmegaSet, Values
 from spa.results.store import Results
 from spa.runs import prepare, run_cell
 from spa.runs.replay import attention_reference, replay
+from spa.schema import register
 from spa.tasks.prompts import load_template, renderer
 
 NEW_TOKENS = 20

@@ -10,10 +10,10 @@ from torch import nn
 from transformers import GenerationConfig
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from spa.config import ModelConfig
 from spa.decoding import cpu_kernels
 from spa.decoding.cpu_kernels import PackedLinear
 from spa.models.checkpoints import identify, load, load_tokenizer
+from spa.schema import ModelConfig
 
 
 @pytest.mark.parametrize("architecture", tiny.ARCHITECTURES)

@@ -23,10 +23,11 @@ import pytest
 from omegaconf import OmegaConf
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, processors
 
-from spa.config import CONF, ModelConfig
+from spa.config import CONF
 from spa.decoding.stopping import TextStream, text_after
 from spa.models.checkpoints import Checkpoint, load_tokenizer
 from spa.records import PromptPair, Span
+from spa.schema import ModelConfig
 from spa.tasks.anchors import anchor
 from spa.tasks.benchmarks import Benchmark
 from spa.tasks.prompts import Renderer, encode, load_template, renderer, resolve_mask_token

@@ -7,11 +7,12 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from spa.bench import documents
-from spa.config import CONF, register, resolve
+from spa.config import CONF, resolve
 from spa.omega import Values
 from spa.report import build
 from spa.results.store import find_results
 from spa.runs import run_cell
+from spa.schema import register
 
 REFERENCE = documents.REFERENCE
 MADE = ("runs", "attention", ".hydra")  # by runs; all else by `make report`

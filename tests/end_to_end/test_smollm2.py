@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from spa.config import CONF, Cell, register, resolve
+from spa.config import CONF, Cell, resolve
 from spa.decoding.engine import Engine
 from spa.decoding.lanes import Decoded, Request
 from spa.decoding.stopping import ClosedBlock, detokenizer
@@ -18,6 +18,7 @@ from spa.records import PromptPair
 from spa.results.store import Results
 from spa.runs import prepare, run_cell
 from spa.runs.replay import compare, replay
+from spa.schema import register
 
 pytestmark = pytest.mark.slow
 

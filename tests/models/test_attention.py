@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from spa.config import ModelConfig
 from spa.models import attention, checkpoints
+from spa.schema import ModelConfig
 
 COLD, HOT = 5, 6
 

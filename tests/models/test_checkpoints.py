@@ -16,12 +16,12 @@ from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundErro
 from huggingface_hub.utils import httpx
 from transformers import BloomConfig, BloomForCausalLM
 
-from spa.config import ModelConfig
 from spa.decoding import cpu_kernels
 from spa.decoding.cpu_kernels import PackedLinear
 from spa.errors import SpaError
 from spa.models import checkpoints
 from spa.models.checkpoints import LoadedModel, fitting_lanes, identify, load, load_tokenizer, resolve_dtype
+from spa.schema import ModelConfig
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

@@ -11,11 +11,12 @@ from hydra import compose, initialize_config_dir
 from omegaconf.errors import OmegaConfBaseException
 
 from spa.cli.hydra_app import cells
-from spa.config import CONF, Cell, Shard, register, resolve
+from spa.config import CONF, Cell, Shard, resolve
 from spa.errors import SpaError
 from spa.results.store import Run
 from spa.runs import from_manifest, prepare, run_cell
 from spa.runs.from_manifest import recompose
+from spa.schema import register
 
 Edit = Callable[[dict[str, Any]], None]
 

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from cells import GRID, config, run, texts
 
-from spa.config import ProfileConfig
 from spa.decoding.lanes import Decoded
 from spa.decoding.stopping import (
     ClosedBlock,
@@ -27,6 +26,7 @@ from spa.omega import Values
 from spa.records import Problem, PromptPair
 from spa.results.store import Results
 from spa.runs import generate, prepare
+from spa.schema import ProfileConfig
 from spa.tasks.prompts import load_template
 
 

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from spa.config import CONF, register, resolve
+from spa.config import CONF, resolve
 from spa.models import checkpoints
 from spa.runs import prepare
+from spa.schema import register
 
 PLUS = {
     "benchmark=humaneval_plus": "HumanEvalPlus-v0.1.10.jsonl.gz",

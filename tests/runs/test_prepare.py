@@ -12,10 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from synthetic import generation
 
-from spa.config import CONF, Cell, ProfileConfig, RunConfig, Shard, register, resolve
+from spa.config import CONF, Cell, Shard, resolve
 from spa.omega import Values
 from spa.runs import prepare
 from spa.runs.prepare import Prepared
+from spa.schema import ProfileConfig, RunConfig, register
 
 HUB = ["model.path=some/model", f"model.revision={'a' * 40}"]
 BOS = ["profile.stop_at_bos=true", "model.eos_token_ids=[1]"]

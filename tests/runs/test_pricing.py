@@ -14,12 +14,13 @@ from transformers import AutoModelForCausalLM, CodeGenConfig, LlamaConfig
 
 from spa import omega
 from spa.cli.hydra_app import cells
-from spa.config import CONF, Cell, ShapeConfig, load_model_config
+from spa.config import CONF, Cell, load_model_config
 from spa.errors import SpaError
 from spa.results import speed
 from spa.results.speed import PLAIN, SPA
 from spa.runs import pricing
 from spa.runs.pricing import Price
+from spa.schema import ShapeConfig
 
 PAPER = ("codegen_350m_mono", "codellama_7b", "deepseek_coder_1_3b", "deepseek_coder_6_7b", "deepseek_coder_33b")
 BILLIONS = {

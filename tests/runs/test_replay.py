@@ -7,9 +7,9 @@ import pytest
 import tiny
 import torch
 
-from spa.config import ModelConfig
 from spa.models.checkpoints import LoadedModel, identify, load, load_tokenizer
 from spa.runs.replay import attention_reference, reference
+from spa.schema import ModelConfig
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from synthetic import generation, write_run
 
-from spa.config import BenchmarkConfig
 from spa.errors import SpaError
 from spa.results.store import Results
+from spa.schema import BenchmarkConfig
 from spa.scoring import sandbox, verdicts
 from spa.tasks import benchmarks
 

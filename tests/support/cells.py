@@ -5,10 +5,11 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 
-from spa.config import CONF, Cell, register, resolve
+from spa.config import CONF, Cell, resolve
 from spa.records import Generation
 from spa.results.store import Run
 from spa.runs import run_cell
+from spa.schema import register
 
 GRID = "omega=[0,0.3,1]"
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from spa.config import CONF, BenchmarkConfig
+from spa.config import CONF
+from spa.schema import BenchmarkConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 DATASETS = Path(os.environ.get("SPA_DATASETS", ROOT.parent / "shared" / "datasets"))

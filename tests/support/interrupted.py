@@ -15,13 +15,14 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 
-from spa.config import CONF, Cell, register, resolve
+from spa.config import CONF, Cell, resolve
 from spa.decoding import forward
 from spa.decoding.lanes import Lane
 from spa.models import checkpoints
 from spa.results import store
 from spa.runs import run_cell
 from spa.runs.prepare import prepare
+from spa.schema import register
 
 Stop = Callable[[], None]
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from spa.config import ModelConfig
 from spa.errors import SpaError
 from spa.models.checkpoints import identify, load_tokenizer
 from spa.records import Problem, PromptPair, Span
+from spa.schema import ModelConfig
 from spa.tasks.anchors import anchor
 from spa.tasks.benchmarks import Benchmark
 from spa.tasks.prompts import (
