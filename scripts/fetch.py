@@ -1,27 +1,6 @@
-"""Bring what a command of run.py needs to this machine, once; the same arguments. Afterwards it runs without a network.
+"""`spa fetch`, from a checkout."""
 
-fetch.py experiment=paper_main
-"""
-
-import logging
-import sys
-
-from spa.cli.hydra_app import cells
-from spa.errors import one_line_errors
-
-
-@one_line_errors
-def main() -> None:
-    if {"-h", "--help"} & set(sys.argv):
-        print(__doc__)
-        return
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    wanted = cells(sys.argv[1:])
-    from spa.runs.fetching import fetch
-
-    for line in fetch(wanted):
-        print(line, flush=True)
-
+from spa.cli.fetch import main
 
 if __name__ == "__main__":
     main()

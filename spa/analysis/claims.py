@@ -7,6 +7,7 @@ tasks. Intervals are 95% paired bootstraps over tasks; the tuned reading is the 
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -37,8 +38,11 @@ FEWEST_OMEGAS = 5  # fewer cannot rise and fall twice
 MEASURES = {"self_last": "self-attention", "gradient": "gradient"}
 RATIOS = {"C8a": 1.4, "C8b": 3.5}
 
-# By id: the claim, the rule that decides it, and what other models than the paper's can say of it.
-TEXTS: dict[str, dict[str, str]] = OmegaConf.to_container(OmegaConf.load(CONF / "claims.yaml"))  # type: ignore[assignment]
+
+@cache
+def texts() -> dict[str, dict[str, str]]:
+    """By id: the claim, the rule that decides it, and what other models than the paper's can say of it."""
+    return OmegaConf.to_container(OmegaConf.load(CONF / "claims.yaml"))  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
@@ -229,7 +233,7 @@ def _verdict(id_: str, points: Sequence[Point], evidence: Finding, missing: Sequ
     )
     numbers = [point.text for point in points] + ([f"not there: {'; '.join(missing)}"] if missing else [])
     keys = tuple(sorted({key for point in points for key in point.keys}))
-    return Verdict(id=id_, **TEXTS[id_], verdict=ruling, evidence=evidence, numbers=tuple(numbers), keys=keys)
+    return Verdict(id=id_, **texts()[id_], verdict=ruling, evidence=evidence, numbers=tuple(numbers), keys=keys)
 
 
 def _finding(points: Sequence[Point], enough: Callable[[Iterable[object]], bool] = all) -> Finding:

@@ -9,10 +9,10 @@ import pandas as pd
 from spa.analysis.claims import ANCHOR, DEFAULTS
 from spa.analysis.curves import Curve
 from spa.analysis.readings import tune
-from spa.config import CONF
+from spa.config import shipped
 from spa.statistics import wilson
 
-PUBLISHED = CONF.parent / "results" / "published" / "pass_at_1.csv"
+PUBLISHED = shipped("results/published") / "pass_at_1.csv"
 OURS = ["ours", "ours_low", "ours_high", "difference", "covers"]
 
 

@@ -24,21 +24,23 @@ from spa.analysis import published
 from spa.analysis.curves import SAMPLED
 from spa.analysis.formats import benchmark_name, percent
 from spa.analysis.readings import SHARE, SPLITS
-from spa.config import CONF
+from spa.config import PACKAGE
 from spa.errors import SpaError
 from spa.omega import omega_set_text
 from spa.report.tables import pipe_table
 from spa.results import speed
 from spa.results.store import Results, Run
 
-ROOT = CONF.parent
+ROOT = PACKAGE.parent
 TEMPLATES = ROOT / "docs" / "templates"
 REFERENCE = Results(ROOT / "results" / "reference")
 BENCH = ROOT / "results" / "bench"
 
 
 def render() -> dict[Path, str]:
-    """The documents as they ought to be, by path."""
+    """The documents as they ought to be, by path. Raises SpaError outside of a checkout."""
+    if not TEMPLATES.is_dir():
+        raise SpaError(f"{TEMPLATES} is missing: the documents are written in a checkout")
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True
     )

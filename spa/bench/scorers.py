@@ -29,7 +29,6 @@ from spa.scoring.sandbox import resolve
 from spa.scoring.score import Request, corrections
 from spa.tasks.benchmarks import Benchmark
 
-SCORE = Path(__file__).resolve().parents[2] / "scripts" / "score.py"
 EXTRAS = ("look_seconds", "retry_seconds")  # summed over the solutions: second looks and retries, which evalplus lacks
 
 
@@ -85,9 +84,10 @@ def compare(requests: Sequence[Request], benchmark: Benchmark, rounds: int) -> d
 def _ours(
     requests: Sequence[Request], benchmark: Benchmark, folder: Path, extras: list[dict[str, float]]
 ) -> list[Statuses]:
-    """`scripts/score.py` as a user would run it, into an empty folder; `extras` gets what evalplus has nothing of."""
+    """`spa score` as a user would run it, into an empty folder; `extras` gets what evalplus has nothing of."""
     with tempfile.TemporaryDirectory() as out:
-        command = [sys.executable, str(SCORE), "--samples", str(released_evalplus.samples_path(folder)), "--out", out]
+        command = [sys.executable, "-m", "spa.cli.main", "score", "--out", out]
+        command += ["--samples", str(released_evalplus.samples_path(folder))]
         command += ["--benchmark", benchmark.name, "--partial", "--sandbox", "bubblewrap"]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         if done.returncode:

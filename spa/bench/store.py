@@ -27,7 +27,6 @@ from tqdm import tqdm
 
 from spa import omega
 from spa.analysis import aggregate
-from spa.cli import status
 from spa.records import Generation, Part, Score, solution_sha
 from spa.report import build
 from spa.results import provenance
@@ -46,10 +45,11 @@ Step = Callable[[Path, int], int]
 _PROMPT = '"""Return the second largest element of a list of numbers that may hold equal ones."""\n' * 4
 
 
-def measure(sizes: Sequence[int], folder: Path | None = None) -> dict[str, Any]:
+def measure(sizes: Sequence[int], look: Step, folder: Path | None = None) -> dict[str, Any]:
     """Seconds, cells a second and peak memory of each step at each number of cells.
 
-    `folder` is where the cells lie for the time being; by default the system's folder of temporary files.
+    `look` is what the status command does with a folder. `folder` is where the cells lie for the time being; by default
+    the system's folder of temporary files.
     """
     rows = _run((write, look, resume, summarise), sizes, folder)
     return {"samples_per_cell": len(TASKS) * len(OMEGAS[0].values), **_result(rows, folder), "growth": growth(rows)}
@@ -145,11 +145,6 @@ def write(folder: Path, cells: int) -> int:
             run.append_samples(texts)
         samples += len(texts)
     return samples
-
-
-def look(folder: Path, cells: int) -> int:
-    """What status.py does; the number of interrupted cells."""
-    return status.look(find_results([folder])).counts["interrupted"]
 
 
 def resume(folder: Path, cells: int) -> int:

@@ -1,6 +1,8 @@
-"""Is this machine fit to score? Each check gives a line for people, or a SpaError that says what is wrong."""
+"""Check this machine: versions, sandbox, data, and that canonical solutions pass and bad ones fail."""
 
+import argparse
 import importlib.metadata
+import logging
 import platform
 import time
 from collections.abc import Iterator, Sequence
@@ -8,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from packaging.requirements import Requirement
 
 from spa.config import load_benchmark_config
-from spa.errors import SpaError
+from spa.errors import SpaError, one_line_errors
 from spa.results.provenance import usable_cores, versions
 from spa.scoring.sandbox import resolve, self_test
 from spa.scoring.score import corrections, score
@@ -31,10 +33,23 @@ WRONG_PROGRAMS = {
 }
 
 
-def examine(quick: bool, names: Sequence[str], sandbox: str) -> Iterator[str]:
-    """All checks, cheapest first; `quick` runs a few canonical solutions of each benchmark instead of all.
+@one_line_errors
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a few canonical solutions of each benchmark, not all")
+    parser.add_argument("--benchmarks", nargs="+", default=BENCHMARKS, metavar="NAME", help="default: all four")
+    parser.add_argument("--sandbox", default="bubblewrap", help="bubblewrap (default) or apptainer:IMAGE")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    for line in examine(arguments.quick, arguments.benchmarks, arguments.sandbox):
+        print(line, flush=True)
 
-    A benchmark whose data is not here does not keep the others from being checked; the SpaError comes at the end.
+
+def examine(quick: bool, names: Sequence[str], sandbox: str) -> Iterator[str]:
+    """All checks, cheapest first: a line for people for each, or a SpaError that says what is wrong.
+
+    `quick` runs a few canonical solutions of each benchmark instead of all. A benchmark whose data is not here does not
+    keep the others from being checked; the SpaError comes at the end.
     """
     yield check_packages()
     if resolve(sandbox) == "none":

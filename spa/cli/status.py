@@ -1,117 +1,87 @@
-"""Where results folders stand, told from their files alone, while jobs run and after: a row for each run.
+"""What of results folders is done, running (with rate and time left), failed, interrupted, missing."""
 
-A run that a process holds is running, whatever its manifest says; one that nobody holds and that is neither complete
-nor failed was interrupted. The rate of a running one is what it has done since its manifest was written, which happens
-when decoding begins, over the time since then; the time left is what is left, at that rate.
-"""
-
+import argparse
+import sys
 import time
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-from omegaconf import OmegaConf
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
 
-from spa import omega
-from spa.cli.hydra_app import jobs
-from spa.errors import SpaError
-from spa.omega import OmegaSet, omega_set_text
-from spa.records import Part
-from spa.results.manifest import Manifest
-from spa.results.store import Results, Run
+from spa.analysis.formats import benchmark_name
+from spa.cli.standing import Row, Standing, look
+from spa.errors import one_line_errors
+from spa.results.store import find_results
 
-STATES = ("running", "failed", "interrupted", "not scored", "complete")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One run. What its manifest tells is empty until decoding begins."""
-
-    folder: Path
-    state: str  # one of STATES
-    owner: str  # the process that holds it
-    cell: tuple[str, ...] = ("",) * 5  # model, benchmark, anchor, mask, omega
-    done: float = 0.0  # tasks; an omega of a grid, or a part of an interval, is its share of one
-    total: int = 0
-    scored: int = 0  # solutions
-    rate: float | None = None  # tasks per second
-    error: str = ""
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Until the last text; None where no rate is known."""
-        return max(self.total - self.done, 0.0) / self.rate if self.rate else None
+COLUMNS = ("run", "model", "benchmark", "anchor", "mask", "omega", "tasks", "tasks/min", "left", "scored", "state")
+NUMBERS = ("tasks", "tasks/min", "left", "scored")
+STYLES = {"running": "green", "failed": "red", "interrupted": "yellow", "not scored": "yellow", "missing": "yellow"}
+SHOWN = 200
 
 
-@dataclass(frozen=True)
-class Standing:
-    """Results folders at one moment."""
-
-    rows: list[Row]  # by state
-    missing: int  # cells of the folders' last sweeps that no job has begun
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """How many cells there are in each state that occurs."""
-        found = Counter(row.state for row in self.rows) + Counter(missing=self.missing)
-        return {state: found[state] for state in (*STATES, "missing") if found[state]}
-
-
-def look(results: Iterable[Results]) -> Standing:
-    """Read every run's manifest and locks; lines are counted, and read only where an interval is unfinished."""
-    rows: list[Row] = []
-    missing, now = 0, time.time()
-    for folder in results:
-        runs = folder.begun()
-        rows += [_row(run, now) for run in runs]
-        missing += _missing(folder, runs)
-    return Standing(sorted(rows, key=lambda row: STATES.index(row.state)), missing)
-
-
-def _row(run: Run, now: float) -> Row:
-    owner = ", ".join(str(owner) for owner in run.owners())
-    row = Row(run.folder, "running" if owner else "interrupted", owner, scored=run.count_scores())
-    try:
-        manifest = run.find_manifest()
-        return _told(row, run, manifest, now) if manifest else row
-    except SpaError as error:
-        return replace(row, state="failed", error=str(error))
-
-
-def _told(row: Row, run: Run, manifest: Manifest, now: float) -> Row:
-    """The row with what the manifest tells."""
-    done: float = manifest.n_tasks
-    if manifest.status != "complete":
-        done = _tasks_done(run, manifest.omegas)
-    added, seconds = done - manifest.tasks_done, now - run.manifest_path.stat().st_mtime
-    state = row.state
-    if not row.owner and manifest.status != "running":
-        scored = "complete" if manifest.scoring else "not scored"
-        state = "failed" if manifest.status == "failed" else scored
-    return replace(
-        row,
-        state=state,
-        cell=(manifest.model, manifest.benchmark, manifest.anchor, manifest.mask, omega_set_text(manifest.omega)),
-        done=done,
-        total=manifest.n_tasks,
-        rate=added / seconds if row.owner and added > 0 and seconds > 0 else None,
-        error=manifest.error or "" if state == "failed" else "",
+@one_line_errors
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "results_dir",
+        type=Path,
+        nargs="+",
+        metavar="RESULTS_DIR",
+        help="a folder that holds runs/, or a parent of several such folders",
     )
+    parser.add_argument("--watch", action="store_true", help="look again every few seconds, until Ctrl-C")
+    parser.add_argument("--seconds", type=float, default=5.0, help="between two looks (default 5)")
+    arguments = parser.parse_args()
+    console = Console(width=None if sys.stdout.isatty() else 200)  # a pipe has no width: keep a run on one line
+    if arguments.watch:
+        watch(lambda: look(find_results(arguments.results_dir)), console, arguments.seconds)
+    else:
+        console.print(rendered(look(find_results(arguments.results_dir))))
 
 
-def _tasks_done(run: Run, omegas: OmegaSet) -> float:
-    if isinstance(omegas, omega.Values):
-        return run.count_samples() / len(omegas.values)
-    return omega.shares(omegas, ((sample.omega_lo, sample.omega_hi) for sample in run.iter_samples(Part)))
+def rendered(standing: Standing) -> Group:
+    """A row for each run, the errors of failed ones below, and how many cells are in which state.
+
+    Of more than 200 runs those in the first states are shown: what is complete comes last.
+    """
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in COLUMNS:
+        table.add_column(name, justify="right" if name in NUMBERS else "left", overflow="fold")
+    shown = standing.rows[:SHOWN]
+    for row in shown:
+        table.add_row(*map(Text, _values(row)), Text(row.state, STYLES.get(row.state, "")))
+    lines = [Text(f"{row.folder.name} failed: {row.error}", "red") for row in shown if row.error]
+    if len(shown) < len(standing.rows):
+        lines.append(Text(f"... and {len(standing.rows) - len(shown):,} more runs, not shown"))
+    done, total = sum(row.done for row in standing.rows), sum(row.total for row in standing.rows)
+    counts = ", ".join(f"{count:,} {state}" for state, count in standing.counts.items()) or "no cell"
+    return Group(table, *lines, Text(f"{counts}; {done:,.0f} of {total:,} tasks", "bold"))
 
 
-def _missing(results: Results, runs: list[Run]) -> int:
-    """How many cells of the folder's last sweep no job has taken since the sweep began. Shards of a cell are one."""
-    if not results.sweep_path.exists():
-        return 0
-    begun = results.sweep_path.stat().st_mtime
-    hydra = OmegaConf.load(results.sweep_path).hydra
-    swept = jobs(hydra, hydra.overrides.task)
-    cells = {tuple(argument for argument in job if not argument.startswith("shard=")) for job in swept}
-    return max(0, len(cells) - sum(run.begun_at() >= begun for run in runs))
+def watch(again: Callable[[], Standing], console: Console, seconds: float) -> None:
+    """Show the standing anew every few seconds until Ctrl-C, and leave the last one on the screen."""
+    with suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False) as live:
+        while True:
+            live.update(rendered(again()), refresh=True)
+            time.sleep(seconds)
+
+
+def _values(row: Row) -> list[str]:
+    model, benchmark, anchor, mask, omegas = row.cell
+    return [
+        *(row.folder.name, model, benchmark_name(benchmark), anchor, mask, omegas),
+        f"{row.done:.4g}/{row.total}" if row.total else "",
+        f"{row.rate * 60:.3g}" if row.rate else "",
+        "" if row.seconds_left is None else _duration(row.seconds_left),
+        str(row.scored),
+    ]
+
+
+def _duration(seconds: float) -> str:
+    """Hours and minutes, or minutes and seconds."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"{minutes} min {rest:02} s"

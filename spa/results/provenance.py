@@ -27,7 +27,7 @@ PACKAGES = ("spa", "torch", "transformers", "tokenizers", "bitsandbytes", "evalp
 def environment() -> dict[str, Any]:
     """Command, package versions, git state and host, as JSON."""
     return {
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shlex.join([*Path(sys.argv[0]).name.split(), *sys.argv[1:]]),
         "versions": {"python": platform.python_version(), **versions()},
         "git": git_state(Path(__file__).resolve().parent),
         "hardware": {

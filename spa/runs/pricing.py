@@ -14,12 +14,12 @@ from typing import TypeVar
 from tabulate import tabulate
 
 from spa import omega
-from spa.config import CONF, MOST_LANES, Cell, load_model_config
+from spa.config import MOST_LANES, Cell, load_model_config, shipped
 from spa.results import speed
 from spa.schema import DeviceConfig, ShapeConfig
 from spa.tasks import benchmarks, prompts
 
-BENCH = CONF.parent / "results" / "bench"
+BENCH = shipped("results/bench")
 
 # Of the four tokenizers on prompts and canonical solutions of HumanEval+ and MBPP+: 2.5 to 3.3.
 CHARACTERS_PER_TOKEN = 2.8

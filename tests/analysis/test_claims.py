@@ -60,7 +60,7 @@ def test_benchmarks_have_their_sizes() -> None:
 
 def test_without_results_nothing_is_decided() -> None:
     verdicts = claims.judge(Evidence([]))
-    assert [verdict.id for verdict in verdicts] == list(claims.TEXTS)
+    assert [verdict.id for verdict in verdicts] == list(claims.texts())
     assert {(verdict.verdict, verdict.evidence) for verdict in verdicts} == {("not enough data", "inconclusive")}
 
 
@@ -199,8 +199,8 @@ def test_c8_at_most(id_: str, most: float) -> None:
 def test_markdown_tells_all() -> None:
     text = claims.markdown(claims.judge(Evidence([cell(RISES)])))
     assert "| C1 | SPA improves Pass@1 on every model and benchmark | not enough data | supports |" in text
-    assert text.count("\n## ") == len(claims.TEXTS)
+    assert text.count("\n## ") == len(claims.texts())
     assert f"Runs: {SMALLER} humaneval description." in text
     assert f"- {SMALLER} on HumanEval, 40 tasks: +" in text
-    for told in claims.TEXTS.values():
+    for told in claims.texts().values():
         assert f"Rule: {told['rule']}.\n\nWhat models other than the paper's can say: {told['others']}." in text

@@ -7,7 +7,7 @@ import pytest
 
 from spa.analysis import aggregate
 from spa.bench import store
-from spa.cli import status
+from spa.cli import scale, standing
 from spa.results.store import Results, find_results
 
 
@@ -15,7 +15,7 @@ def test_the_steps_do_their_work(tmp_path: Path) -> None:
     cells, omegas = 120, len(store.OMEGAS[0].values)
     per_cell = len(store.TASKS) * omegas
     assert store.write(tmp_path, cells) == cells * per_cell - 12
-    assert store.look(tmp_path, cells) == 12
+    assert scale.look(tmp_path, cells) == 12
     assert store.resume(tmp_path, cells) == 12
     assert store.resume(tmp_path, cells) == 0
     assert {len(run.samples()) for run in Results(tmp_path).runs()} == {per_cell}
@@ -23,7 +23,7 @@ def test_the_steps_do_their_work(tmp_path: Path) -> None:
     table = aggregate.summary(aggregate.tasks(aggregate.load(find_results([tmp_path]))))
     assert set(table["n_tasks"]) == {len(store.TASKS)}
     assert table["delta"].notna().all()
-    assert {row.done for row in status.look([Results(tmp_path)]).rows} == {len(store.TASKS)}
+    assert {row.done for row in standing.look([Results(tmp_path)]).rows} == {len(store.TASKS)}
 
 
 def test_growth_by_hand() -> None:
@@ -41,7 +41,7 @@ def measured_by_df(folder: Path) -> str:
 @pytest.mark.slow
 def test_a_measurement_leaves_nothing_behind(tmp_path: Path) -> None:
     held = b"x" * 2**30
-    result = store.measure([10, 20], tmp_path)
+    result = store.measure([10, 20], scale.look, tmp_path)
     assert [(row["step"], row["cells"], row["result"]) for row in result["steps"]] == [
         ("write", 10, 59),
         ("write", 20, 118),

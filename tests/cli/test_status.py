@@ -16,8 +16,8 @@ from omegaconf import OmegaConf
 from rich.console import Console
 from synthetic import generation, grid_with_plus, interval, points, score, write_run
 
-from spa.cli.monitor import _duration, rendered
-from spa.cli.status import Row, look
+from spa.cli.standing import Row, look
+from spa.cli.status import _duration, rendered
 from spa.results.store import Results, Run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -195,7 +195,7 @@ def test_durations() -> None:
 
 
 def test_of_many_runs_those_that_need_a_look_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("spa.cli.monitor.SHOWN", 2)
+    monkeypatch.setattr("spa.cli.status.SHOWN", 2)
     for key in ("a", "b", "c"):
         write_run(tmp_path, key, {"A": points("p")}, model=key)
     write_run(tmp_path, "z", {"A": points("p")}, status="running")

@@ -1,0 +1,43 @@
+"""The command `spa`: one subcommand for each module here that is named in COMMANDS."""
+
+import importlib
+import sys
+from importlib.metadata import version
+
+COMMANDS = {
+    "run": "one cell or a sweep: generate, score, tables and figures",
+    "attention": "how attention to the prompt dilutes in one cell, plain and with SPA",
+    "plan": "what a run would cost: cells, tokens, hours, memory",
+    "fetch": "bring models, data and expected outputs here; then runs need no network",
+    "status": "what is done, running, failed or missing",
+    "score": "score runs, or anyone's samples",
+    "report": "tables, figures and the page of results folders",
+    "export": "results as Parquet tables",
+    "pack": "compress results where they lie",
+    "replay": "decode stored samples again with transformers alone, and compare",
+    "doctor": "is this machine fit to score?",
+    "bench": "decoding speed beside transformers and the authors' package",
+    "compare-scorers": "our scorer beside evalplus as it is released",
+    "scale": "what very many cells cost",
+    "documents": "write README.md and docs/ of a checkout anew",
+}
+
+
+def main() -> None:
+    """Run the subcommand that is named first, with the arguments that follow."""
+    name, *arguments = sys.argv[1:] or ["--help"]
+    if name == "--version":
+        print(f"spa {version('spa')}")
+    elif name in ("-h", "--help"):
+        listed = "\n".join(f"  {command:<17}{text}" for command, text in COMMANDS.items())
+        print(f"usage: spa COMMAND [ARGUMENT ...]\n\n{listed}\n\n`spa COMMAND --help` says more; `spa --version`")
+    elif name in COMMANDS:
+        sys.argv = [f"spa {name}", *arguments]
+        importlib.import_module(f"spa.cli.{name.replace('-', '_')}").main()
+    else:
+        print(f"error: there is no command {name}; choose one of: {', '.join(COMMANDS)}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
