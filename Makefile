@@ -46,10 +46,11 @@ report: setup ## rebuild tables, figures and report of RESULTS=results/reference
 test: setup ## the test suite, in two processes
 	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-check: setup ## formatting, lint, types
+check: setup ## formatting, lint, types, order of imports
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports
 
 doctor: setup ## is this machine fit to score? ARGS=--quick for a few tasks only
 	@$(BIN)/python scripts/doctor.py $(ARGS)
@@ -61,5 +62,5 @@ documents: setup ## write README.md and docs/ anew from docs/templates/ and resu
 	@$(BIN)/python scripts/documents.py $(ARGS)
 
 clean: ## remove .venv and caches; results stay
-	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

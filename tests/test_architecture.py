@@ -1,4 +1,4 @@
-"""Rooms import one way, keep their private names to themselves, and only some may load torch."""
+"""Rooms are few and small, import one way, and only some may load torch. pyproject.toml holds the order."""
 
 import ast
 import subprocess
@@ -6,6 +6,8 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+
+from importlinter.cli import lint_imports
 
 import spa
 
@@ -40,6 +42,10 @@ def arrows() -> set[tuple[str, str]]:
             if target in MODULES:
                 found.add((module, target))
     return found
+
+
+def test_rooms_import_those_below_them() -> None:
+    assert lint_imports(config_filename=str(PACKAGE.parent / "pyproject.toml"), no_cache=True) == 0
 
 
 def test_few_arrows_lead_from_room_to_room() -> None:
