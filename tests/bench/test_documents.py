@@ -82,7 +82,18 @@ def test_every_command_exists(path: Path) -> None:
         assert (ROOT / "conf" / "experiment" / f"{experiment}.yaml").exists(), experiment
 
 
-def test_the_map_has_every_module() -> None:
-    named = set(re.findall(r"\w+", (ROOT / "README.md").read_text().split("## Map of the folders")[1].split("##")[0]))
-    modules = {path.stem for path in (ROOT / "spa").glob("*.py") if not path.stem.startswith("__")}
-    assert sorted(module for module in modules - named if not module.endswith("_worker")) == []
+def test_the_map_has_every_room() -> None:
+    rooms = sorted(f"spa/{path.name}" for path in (ROOT / "spa").iterdir() if (path / "__init__.py").exists())
+    chapter = (ROOT / "README.md").read_text().split("## Map of the folders")[1].split("##")[0]
+    assert sorted(re.findall(r"^    (spa/\w+) ", chapter, re.MULTILINE)) == rooms
+    architecture = (ROOT / "docs" / "architecture.md").read_text()
+    assert [room for room in rooms if f"\n**{room.removeprefix('spa/')}** " not in architecture] == []
+
+
+def test_what_the_architecture_names_is_there() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    named = re.findall(r"`((?:\w+/)*\w+\.(?:py|yaml))`", text)
+    assert len(named) > 10
+    assert [name for name in named if not (ROOT / name).exists() and not (ROOT / "spa" / name).exists()] == [
+        name for name in named if "NAME" in name
+    ]

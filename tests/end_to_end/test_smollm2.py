@@ -84,7 +84,7 @@ class Bench:
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     plan = prepare.prepare(config(tmp_path_factory.mktemp("bench"), "limit=6", "omega=0.3", "dtype=float32"))
     tokenizer = checkpoints.load_tokenizer(plan.checkpoint)
-    loaded = checkpoints.load(plan.checkpoint, plan.config.model, tokenizer, "float32", "none")
+    loaded = checkpoints.load(plan.checkpoint, plan.cell.model, tokenizer, "float32", "none")
     return Bench(loaded, prepare.render_all(plan, tokenizer, plan.problems))
 
 
