@@ -54,8 +54,9 @@ def mbpp_plus_v010(datasets: Path) -> Benchmark:
 
 @pytest.fixture(scope="session")
 def expected_outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache of our own, for what canonical solutions return."""
-    return tmp_path_factory.mktemp("cache")
+    """A cache of our own, for what canonical solutions return; all workers of a test run share one."""
+    own = tmp_path_factory.getbasetemp()
+    return (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "expected"
 
 
 @pytest.fixture(scope="module")

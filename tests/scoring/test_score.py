@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -255,11 +255,20 @@ def leave_a_child(marker: Path) -> str:
     return "import os, posix, time\nif posix.fork() == 0:\n    os.closerange(0, 64)\n    time.sleep(600)\n"
 
 
+@pytest.fixture
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache that no other test uses, even in another process: to be damaged, or seen in command lines."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("own_cache")
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        yield folder
+
+
 @pytest.mark.parametrize(
     "attack", [kill_parent, kill_everyone, write_outside, answer_for_the_checker, listen, reach_out, leave_a_child]
 )
 def test_harm_is_kept_in(
-    humaneval_plus: Benchmark, tmp_path: Path, scoring_cache: Path, attack: Callable[[Path], str]
+    humaneval_plus: Benchmark, tmp_path: Path, own_cache: Path, attack: Callable[[Path], str]
 ) -> None:
     marker = tmp_path / "marker"
     harmful = attack(marker) + SOLUTIONS["wrong"]
@@ -272,7 +281,7 @@ def test_harm_is_kept_in(
     assert first.reason == last.reason == "passed"
     assert middle.base_status != "pass"
     assert not marker.exists()
-    assert not processes_with(str(scoring_cache))
+    assert not processes_with(str(own_cache))
 
 
 def test_what_a_solution_leaves_running_is_gone_before_the_next(humaneval: Benchmark, tmp_path: Path) -> None:
@@ -489,7 +498,7 @@ def test_a_canonical_solution_that_does_not_run_is_named(humaneval: Benchmark) -
         list(score([("HumanEval/0", "a = 1")], broken, sandbox="bubblewrap"))
 
 
-def test_damaged_expected_outputs_are_no_verdict(humaneval: Benchmark, scoring_cache: Path) -> None:
+def test_damaged_expected_outputs_are_no_verdict(humaneval: Benchmark, own_cache: Path) -> None:
     (problem,) = only(humaneval, "HumanEval/5").problems
     request = [(problem.task_id, problem.prompt + problem.canonical_solution)]
     path = expected.tests([problem], humaneval, "bubblewrap", 1)[problem.task_id].outputs
