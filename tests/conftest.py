@@ -70,6 +70,15 @@ def scoring_cache(expected_outputs: Path) -> Iterator[Path]:
         yield expected_outputs
 
 
+@pytest.fixture
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache that no other test uses, even in another process: to be damaged, or seen in command lines."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("own_cache")
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        yield folder
+
+
 @pytest.fixture(scope="session")
 def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A chat checkpoint whose template begins with BOS."""

@@ -1,4 +1,4 @@
-"""Programs to score: the benchmarks' own, and right and wrong ones for HumanEval/0. What they left; a busy core."""
+"""Programs to score: the benchmarks' own, and right and wrong ones for HumanEval/0. Scoring them; a busy core."""
 
 import os
 import subprocess
@@ -9,6 +9,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
+from spa.records import Generation, Score, solution_sha
+from spa.results.store import Run
+from spa.scoring.score import score
 from spa.tasks.benchmarks import Benchmark
 
 RIGHT = """
@@ -64,3 +67,58 @@ def one_busy_core() -> Iterator[None]:
         for process in busy:
             process.kill()
             process.wait()
+
+
+SCORE_RUN = """
+import dataclasses, sys
+from pathlib import Path
+from spa.scoring.score import score_run
+from spa.results.store import Run
+sys.path.insert(0, "tests/support")
+from data import benchmark_config
+from spa.tasks import benchmarks
+benchmark = benchmarks.load(benchmark_config("humaneval"))
+run = Run(Path(sys.argv[1]))
+with run.locked():
+    score_run(run, benchmark, sandbox="bubblewrap", progress=False)
+"""
+
+
+def verdicts_on(benchmark: Benchmark, *solutions: tuple[str, str], sandbox: str = "bubblewrap") -> list[Score]:
+    """Verdicts in the order of the solutions."""
+    found = {
+        (s.task_id, s.solution_sha): s
+        for s in score(list(solutions), only_needed(benchmark, solutions), sandbox=sandbox)
+    }
+    return [found[task_id, solution_sha(solution)] for task_id, solution in solutions]
+
+
+def only_needed(benchmark: Benchmark, solutions: tuple[tuple[str, str], ...]) -> Benchmark:
+    return only(benchmark, *(task_id for task_id, _ in solutions))
+
+
+def sample_of(task_id: str, solution: str, omega: float = 0.0, finish_reason: str = "stop") -> Generation:
+    return Generation(
+        task_id=task_id,
+        solution=solution,
+        omega_lo=omega,
+        omega_hi=omega,
+        raw="",
+        completion="",
+        prompt_text="",
+        original_ids=[],
+        masked_ids=[],
+        masked_positions=[],
+        completion_ids=[],
+        finish_reason=finish_reason,
+        anchor_spans=[],
+        seconds=0.0,
+        batch_rows=1,
+    )
+
+
+def run_with(folder: Path, *samples: Generation) -> Run:
+    run = Run(folder / "runs" / "0123")
+    run.folder.mkdir(parents=True)
+    run.append_samples(samples)
+    return run
