@@ -1,70 +1,19 @@
 """Budgets and memory: what is given up is named, and nothing else is lost."""
 
 import itertools
-import random
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 import tiny
 import torch
+from decoded import NEW_TOKENS, decode, outcome, prompts
 
 from spa import omega
 from spa.decoding.engine import Engine
 from spa.decoding.lanes import Budget, Decoded, Request
-from spa.decoding.stopping import NeverStop, StopRule
+from spa.decoding.stopping import NeverStop
 from spa.errors import SpaError
-from spa.omega import Interval, OmegaSet, Values
-
-MASK = 5
-
-
-NEW_TOKENS = 30
-
-
-@pytest.fixture(scope="module", params=tiny.ARCHITECTURES)
-def model(request: pytest.FixtureRequest) -> Any:
-    return tiny.model(request.param)
-
-
-def prompts(mask: str, count: int = 8) -> list[tuple[list[int], list[int]]]:
-    """Original and masked prompts of different lengths; the last one has no anchor."""
-    draw = random.Random(0)
-    pairs = []
-    for _ in range(count):
-        original = [draw.randrange(tiny.VOCABULARY) for _ in range(draw.randint(3, 30))]
-        inner = [MASK] * (len(original) - 2) if mask == "per_token" else [MASK]
-        pairs.append((original, [original[0], *inner, original[-1]]))
-    return [*pairs[:-1], (pairs[-1][0], pairs[-1][0])]
-
-
-def decode(
-    model: Any,
-    omegas: OmegaSet,
-    pairs: Sequence[tuple[list[int], list[int]]],
-    batch_size: int = 4,
-    strict: bool = False,
-    stop: StopRule | None = None,
-    eos: Sequence[int] = tiny.EOS,
-) -> dict[int, list[Decoded]]:
-    """Each prompt's texts, by ascending omega."""
-    decoder = Engine(model, eos, tiny.detokenize, batch_size, strict)
-    requests = [
-        Request(str(number), original, masked, omegas, stop or NeverStop(), NEW_TOKENS)
-        for number, (original, masked) in enumerate(pairs)
-    ]
-    texts: dict[int, list[Decoded]] = {}
-    for decoded in decoder.decode(requests):
-        texts.setdefault(int(decoded.task_id), []).append(decoded)
-    return {number: sorted(parts, key=lambda part: part.omegas.lo) for number, parts in texts.items()}
-
-
-def outcome(texts: dict[int, list[Decoded]]) -> dict[int, list[tuple[Any, ...]]]:
-    """What must not depend on how the work was batched."""
-    return {
-        number: [(part.omegas, part.completion_ids, part.completion, part.finish_reason) for part in parts]
-        for number, parts in texts.items()
-    }
+from spa.omega import Interval, Values
 
 
 def test_out_of_memory_halves_the_batch(

@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import filelock
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from synthetic import generation, manifest_of, score
+from synthetic import generation, lines, manifest_of, sample, score
 
 from spa.errors import SpaError
 from spa.records import Generation, Record, solution_sha
@@ -27,14 +26,6 @@ WEIRD = ["", "é中🙂", "\u2028\u2029\x85", "\0\x1f", "\ud800", "a\udfffb", '"
 ANY_TEXT = st.text(st.characters())  # surrogates included
 
 
-def sample(text: str = "def f(): pass\n", lo: float = 0.0, hi: float = 0.0) -> Generation:
-    return replace(generation("T/1", text, lo, hi), raw=text, completion=text, prompt_text=text)
-
-
-def lines(samples: Iterable[Generation]) -> list[str]:
-    return [sample.to_json() for sample in samples]
-
-
 HOLD = """
 import sys
 from pathlib import Path
@@ -42,13 +33,6 @@ from spa.results.store import Run
 with Run(Path(sys.argv[1])).locked():
     print("locked")
 """
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    run = Results(tmp_path).run("abc")
-    run.folder.mkdir(parents=True)
-    return run
 
 
 def fail_with(code: int) -> Any:

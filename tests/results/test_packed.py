@@ -1,31 +1,14 @@
 """Compressed files are read as before, and who adds to them unpacks them."""
 
-from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from synthetic import generation, score
+from synthetic import sample, score
 
 from spa.config import Shard
 from spa.errors import SpaError
-from spa.records import Generation, solution_sha
-from spa.results.store import Results, Run
-
-
-def sample(text: str = "def f(): pass\n", lo: float = 0.0, hi: float = 0.0) -> Generation:
-    return replace(generation("T/1", text, lo, hi), raw=text, completion=text, prompt_text=text)
-
-
-def lines(samples: Iterable[Generation]) -> list[str]:
-    return [sample.to_json() for sample in samples]
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    run = Results(tmp_path).run("abc")
-    run.folder.mkdir(parents=True)
-    return run
+from spa.records import solution_sha
+from spa.results.store import Run
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,32 +12,17 @@ from typing import Any
 
 import pytest
 from hypothesis import strategies as st
-from synthetic import generation, manifest_of, measurement_of
+from synthetic import manifest_of, measurement_of, sample
 
 from spa.config import Shard
 from spa.errors import SpaError
-from spa.records import Generation, Measured
+from spa.records import Measured
 from spa.results import store
 from spa.results.manifest import Manifest
 from spa.results.store import Results, Run, RunInUseError, find_results
 
 WEIRD = ["", "é中🙂", "\u2028\u2029\x85", "\0\x1f", "\ud800", "a\udfffb", '"\\\n\r\t', "\ufeff"]
 ANY_TEXT = st.text(st.characters())  # surrogates included
-
-
-def sample(text: str = "def f(): pass\n", lo: float = 0.0, hi: float = 0.0) -> Generation:
-    return replace(generation("T/1", text, lo, hi), raw=text, completion=text, prompt_text=text)
-
-
-def lines(samples: Iterable[Generation]) -> list[str]:
-    return [sample.to_json() for sample in samples]
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    run = Results(tmp_path).run("abc")
-    run.folder.mkdir(parents=True)
-    return run
 
 
 def fail_with(code: int) -> Any:

@@ -1,6 +1,7 @@
 """Results folders made through the store, with verdicts written by hand."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,14 @@ def generation(
         seconds=0.5,
         batch_rows=2,
     )
+
+
+def sample(text: str = "def f(): pass\n", lo: float = 0.0, hi: float = 0.0) -> Generation:
+    return replace(generation("T/1", text, lo, hi), raw=text, completion=text, prompt_text=text)
+
+
+def lines(samples: Iterable[Generation]) -> list[str]:
+    return [sample.to_json() for sample in samples]
 
 
 def score(

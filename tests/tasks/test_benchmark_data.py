@@ -2,16 +2,15 @@
 
 import json
 import random
-import urllib.error
-import urllib.request
 from pathlib import Path
-from typing import Any
 
 import pytest
 from data import benchmark_config
 
 from spa.tasks import benchmarks
 from spa.tasks.benchmarks import Benchmark
+
+pytestmark = pytest.mark.usefixtures("no_sources")
 
 REPEATED_BY_EVALPLUS = {33, 78, 95, 97, 117, 148}
 
@@ -20,19 +19,6 @@ DRAWN_AT_RANDOM = {38, 50, 53}
 
 
 OTHERS = {75, 77, 129}
-
-
-@pytest.fixture(autouse=True)
-def _no_sources(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No override, an empty cache, and no network."""
-
-    def refuse(*_: Any, **__: Any) -> None:
-        raise urllib.error.URLError("no network in tests")
-
-    for variable in benchmarks.OVERRIDES.values():
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(urllib.request, "urlopen", refuse)
 
 
 def test_recording_is_deterministic_and_leaves_random_alone(humaneval: Benchmark) -> None:

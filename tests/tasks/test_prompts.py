@@ -8,6 +8,7 @@ import pytest
 import tiny
 from hypothesis import given
 from hypothesis import strategies as st
+from rendering import ADD_ONE, bind, problem
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
@@ -29,25 +30,6 @@ from spa.tasks.prompts import (
 
 MASKS = ("per_token", "collapsed")
 ANCHORS = ("description", "examples", "description_and_tests", "keywords", "prompt")
-
-ADD_ONE = 'def f(x):\n    """ Add one.\n    >>> f(1)\n    2\n    """\n'
-INSTRUCTION = (
-    "Please continue to complete the function. You are not allowed to modify the given code and do the completion "
-    "only. Please return all completed function in a codeblock. Here is the given code to do completion:\n"
-)
-DEEPSEEK_SYSTEM = (
-    "You are an AI programming assistant, utilizing the Deepseek Coder model, developed by Deepseek Company, and you "
-    "only answer questions related to computer science. For politically sensitive questions, security and privacy "
-    "issues, and other non-computer science questions, you will refuse to answer\n"
-)
-
-
-def problem(prompt: str = ADD_ONE, family: str = "humaneval") -> Problem:
-    return Problem("Task/1", family, prompt, "f", "", [], None, "", 0.0)
-
-
-def bind(tokenizer: Any, template: str = "completion", mask: str = "per_token", family: str = "humaneval") -> Renderer:
-    return renderer(load_template(template), tokenizer, family, mask, "<unk>")
 
 
 def own_template(jinja: str) -> Template:

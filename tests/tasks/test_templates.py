@@ -7,20 +7,16 @@ from typing import Any
 import evalplus.codegen
 import pytest
 import tiny
+from rendering import ADD_ONE, bind, problem
 
 from spa.errors import SpaError
-from spa.records import Problem
 from spa.tasks.prompts import (
-    Renderer,
     Template,
     load_template,
     renderer,
 )
 
 MASKS = ("per_token", "collapsed")
-
-
-ADD_ONE = 'def f(x):\n    """ Add one.\n    >>> f(1)\n    2\n    """\n'
 
 
 INSTRUCTION = (
@@ -34,14 +30,6 @@ DEEPSEEK_SYSTEM = (
     "only answer questions related to computer science. For politically sensitive questions, security and privacy "
     "issues, and other non-computer science questions, you will refuse to answer\n"
 )
-
-
-def problem(prompt: str = ADD_ONE, family: str = "humaneval") -> Problem:
-    return Problem("Task/1", family, prompt, "f", "", [], None, "", 0.0)
-
-
-def bind(tokenizer: Any, template: str = "completion", mask: str = "per_token", family: str = "humaneval") -> Renderer:
-    return renderer(load_template(template), tokenizer, family, mask, "<unk>")
 
 
 def own_template(jinja: str) -> Template:
