@@ -81,8 +81,12 @@ def usable_cores() -> int:
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:
-    """Commit and whether the tree differs from it; None outside a git checkout."""
+    """Commit and whether the tree differs from it; None where git does not track the folder's files.
+
+    An environment that holds the installed package may lie in the checkout of another project.
+    """
     try:
+        _git(folder, "ls-files", "--error-unmatch", ".")
         commit = _git(folder, "rev-parse", "HEAD")
         return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))}
     except (OSError, subprocess.SubprocessError):

@@ -75,3 +75,24 @@ def test_the_environment_names_code_and_machine(monkeypatch: pytest.MonkeyPatch)
     expected = None if head.returncode else head.stdout.strip()
     assert (found["git"] and found["git"]["commit"]) == expected
     assert found["hardware"]["cpus"] >= 1
+
+
+def test_a_repository_is_named_only_where_it_holds_the_code(tmp_path: Path) -> None:
+    """An environment often lies in the checkout of another project."""
+    code = tmp_path / ".venv" / "spa"
+    code.mkdir(parents=True)
+    (code / "module.py").write_text("")
+    assert provenance.git_state(code) is None
+
+    def git(*arguments: str) -> str:
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+        return subprocess.check_output(["git", *identity, *arguments], cwd=tmp_path, text=True).strip()
+
+    git("init", "--quiet")
+    git("commit", "--quiet", "--allow-empty", "--message", "another project")
+    assert provenance.git_state(code) is None
+    git("add", ".")
+    git("commit", "--quiet", "--message", "with the code")
+    assert provenance.git_state(code) == {"commit": git("rev-parse", "HEAD"), "dirty": False}
+    (code / "module.py").write_text("changed = True\n")
+    assert provenance.git_state(code) == {"commit": git("rev-parse", "HEAD"), "dirty": True}
