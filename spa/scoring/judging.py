@@ -56,7 +56,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Court:
+class Services:
     """The processes that judging needs."""
 
     check: Service
@@ -64,14 +64,14 @@ class Court:
     compare: Service
 
 
-def court(mode: str, hidden: Iterable[Path]) -> Court:
+def services(mode: str, hidden: Iterable[Path]) -> Services:
     """In a sandbox mode; the `hidden` folders, where results lie, are in no sandbox's sight."""
     hidden = list(hidden)
     check, compare = (
         Service(sandbox.enclosed(expected.worker(role), mode, readonly=[expected.folder()], hidden=hidden))
         for role in ("check", "compare")
     )
-    return Court(check, Service(isolated("isolated_worker.py", mode), lasting=False, tries=1), compare)
+    return Services(check, Service(isolated("isolated_worker.py", mode), lasting=False, tries=1), compare)
 
 
 def isolated(script: str, mode: str) -> tuple[str, ...]:
@@ -93,11 +93,11 @@ def isolated(script: str, mode: str) -> tuple[str, ...]:
     return sandbox.isolated(argv, mode, readonly=visible)
 
 
-def judge(case: Case, court: Court, scorer_id: str) -> Job[Judged]:
+def judge(case: Case, services: Services, scorer_id: str) -> Job[Judged]:
     """Check, then look again at the tests that evalplus passes, and at most twice."""
     sha = solution_sha(case.solution)
     files = {"inputs": str(case.tests.inputs), "outputs": str(case.tests.outputs)}
-    answer = yield Ask(court.check, _message(case, **files, solution=case.solution), CHECK_SECONDS)
+    answer = yield Ask(services.check, _message(case, **files, solution=case.solution), CHECK_SECONDS)
     if isinstance(answer, Lost):
         if answer.last_words:  # of our own process: a solution's go nowhere
             name = f"{case.problem.task_id}: the solution {sha[:12]}"
@@ -111,7 +111,7 @@ def judge(case: Case, court: Court, scorer_id: str) -> Job[Judged]:
     suspect, start = None, time.monotonic()
     if base["status"] == "pass":
         tests = ["base", "plus"] if plus and plus["status"] == "pass" else ["base"]
-        seen = yield from _look(case, court, files, tests, patience=LOOK_SECONDS + 3 * checked["seconds"])
+        seen = yield from _look(case, services, files, tests, patience=LOOK_SECONDS + 3 * checked["seconds"])
         suspect = seen["status"] != "pass"
         failed = [seen] if suspect else failed
     score = Score(
@@ -146,16 +146,16 @@ def reason(solution: str, entry_point: str, failures: list[str]) -> str:
 
 
 def _look(
-    case: Case, court: Court, files: dict[str, str], tests: list[str], patience: float
+    case: Case, services: Services, files: dict[str, str], tests: list[str], patience: float
 ) -> Generator[Ask, bytes | Lost, dict[str, Any]]:
     """What the comparison says of the solution's outputs; the last one's where it never agrees."""
     for _ in range(LOOKS):
         inputs = case.tests.inputs.read_bytes()
         message = _message(case, tests=tests, solution=case.solution, memory_bytes=MEMORY_BYTES)
-        told = yield Ask(court.look, message + b"\n" + inputs, patience)
+        told = yield Ask(services.look, message + b"\n" + inputs, patience)
         if isinstance(told, bytes):
             message = _message(case, **files, tests=tests)
-            told = yield Ask(court.compare, message + b"\n" + told, CHECK_SECONDS)
+            told = yield Ask(services.compare, message + b"\n" + told, CHECK_SECONDS)
         seen: dict[str, Any] = _lost(told) if isinstance(told, Lost) else json.loads(told)
         if seen["status"] == "pass":
             break

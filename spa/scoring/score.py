@@ -24,7 +24,7 @@ from spa.results.manifest import Manifest, Scoring, ScoringReport
 from spa.results.provenance import usable_cores
 from spa.results.store import Run
 from spa.scoring import expected
-from spa.scoring.judging import LIMITS, LOOKS, Case, Judged, court, judge
+from spa.scoring.judging import LIMITS, LOOKS, Case, Judged, judge, services
 from spa.scoring.processes import converse
 from spa.scoring.sandbox import UNPROTECTED, resolve
 from spa.tasks.benchmarks import Benchmark
@@ -167,7 +167,7 @@ def _verdicts(
     order = {task_id: position for position, task_id in enumerate(problems)}
     distinct = sorted(dict.fromkeys(requests), key=lambda request: order[request[0]])
     cases = [Case(problems[task_id], solution, tests[task_id]) for task_id, solution in distinct]
-    processes, identifier = court(mode, hidden), scorer_id(benchmark)
+    processes, identifier = services(mode, hidden), scorer_id(benchmark)
 
     def judged(cases: Iterable[Case], workers: int) -> Iterator[Judged]:
         return converse((judge(case, processes, identifier) for case in cases), workers)

@@ -8,7 +8,7 @@ from programs import RIGHT, verdicts_on
 
 from spa.records import Problem
 from spa.scoring.expected import Files
-from spa.scoring.judging import Case, Court, judge
+from spa.scoring.judging import Case, Services, judge
 from spa.scoring.processes import Service
 from spa.tasks.benchmarks import Benchmark
 
@@ -28,7 +28,7 @@ def test_a_look_that_disagrees_is_repeated_once(tmp_path: Path, looks: list[str]
     tests = Files(tmp_path / "inputs", tmp_path / "outputs")
     tests.inputs.write_bytes(b"the inputs")
     problem = Problem("T/1", "humaneval", "", "f", "", [], None, "", 0.0)
-    processes = Court(*(Service((name,)) for name in ("check", "look", "compare")))
+    processes = Services(*(Service((name,)) for name in ("check", "look", "compare")))
     job = judge(Case(problem, "f = 1", tests), processes, "id")
     ask = next(job)
     assert ask.service == processes.check

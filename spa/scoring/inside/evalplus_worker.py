@@ -1,7 +1,7 @@
 """The part of scoring that runs in the sandbox with evalplus at hand: expected outputs, first looks, comparisons.
 
 Started by its path, `evalplus_worker.py expect|check|compare PID_NAMESPACE`; of this package it imports `clock`,
-`syscalls` and `wire`, and it answers messages in the manner of `spa.scoring.processes`. One process has one role: no
+`syscalls` and `values`, and it answers messages in the manner of `spa.scoring.processes`. One process has one role: no
 expected output is made, and no comparison, where a solution has run. Tests, tolerances, time and memory limits are
 evalplus' own: its functions make the verdict. Only the clock is ours: time in which a process waits for a core does not
 count.

@@ -63,7 +63,7 @@ def tell(channel: int, request: dict[str, Any], tests: dict[str, Any], as_set: b
 
 
 def run(request: dict[str, Any], tests: dict[str, Any], as_set: bool) -> Iterator[bytes]:
-    """What the solution returned, call by call, on the wire; `as_set`: any iterable would do."""
+    """What the solution returned, call by call, encoded; `as_set`: any iterable would do."""
     from spa.scoring.inside.clock import time_limit
     from spa.scoring.inside.values import encode
 

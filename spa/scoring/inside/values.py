@@ -24,7 +24,7 @@ PART = 2**12
 
 
 class Opaque:
-    """Stands for an object that has no form on the wire."""
+    """Stands for an object that is no plain data."""
 
     def __init__(self, type_name: str) -> None:
         self.type_name = type_name
