@@ -44,7 +44,7 @@ report: setup ## rebuild tables, figures and report of RESULTS=results/reference
 	@$(BIN)/python scripts/report.py $(RESULTS) $(ARGS)
 
 test: setup ## the test suite, in two processes
-	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: setup ## formatting, lint, types, order of imports
 	@$(BIN)/ruff format --check .

@@ -38,7 +38,7 @@ def replay(results: Results, n_tasks: int) -> Iterator[Replayed]:
         if checkpoint.identity != manifest.identity["model"]:
             raise SpaError(f"{run.folder} was made with {manifest.identity['model']}, here is {checkpoint.identity}")
         tokenizer = checkpoints.load_tokenizer(checkpoint)
-        loaded = checkpoints.load(checkpoint, config, tokenizer, manifest.dtype, manifest.quantization)
+        loaded = checkpoints.load_kept(checkpoint, config, tokenizer, manifest.dtype, manifest.quantization)
         tasks = list(dict.fromkeys(sample.task_id for sample in samples))[:n_tasks]
         for sample in samples:
             if sample.task_id in tasks:

@@ -76,7 +76,7 @@ def test_the_authors_package(model: Any, mask: str, weight: float) -> None:
         assert texts[number][0].completion_ids == expected
 
 
-@pytest.mark.parametrize("omegas", [omega.PLAIN, Values((0.3,)), Values((0.0, 0.3, 1.0)), Interval(-0.5, 1.0)])
+@pytest.mark.parametrize("omegas", [omega.PLAIN, Values((0.3,)), Values((0.0, 0.3, 1.0)), Interval(-0.2, 0.5)])
 def test_any_batch_size_equals_batch_1(model: Any, omegas: OmegaSet) -> None:
     pairs = prompts("per_token")
     alone = outcome(decode(model, omegas, pairs, batch_size=1))
@@ -117,7 +117,7 @@ def test_grid_equals_single_runs(model: Any, mask: str, stop: StopRule) -> None:
             assert part.finish_reason == single[number][0].finish_reason
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_interval_equals_single_runs_inside(model: Any, data: st.DataObject) -> None:
     lo = data.draw(st.floats(-1, 1))

@@ -11,6 +11,7 @@ import pytest
 from hostile_pack import CLOSED_PORT, FOLDER, TASK, Hostile, pack
 
 from spa.records import Score, solution_sha
+from spa.scoring.judging import LIMITS
 from spa.scoring.score import score
 from spa.tasks.benchmarks import Benchmark
 
@@ -38,6 +39,7 @@ def outcome(humaneval: Benchmark, tmp_path_factory: pytest.TempPathFactory) -> I
     right = [(p.task_id, p.prompt + p.canonical_solution) for p in humaneval.problems if p.task_id in BYSTANDERS]
     with pytest.MonkeyPatch.context() as patch, socket.create_server(("127.0.0.1", 0)) as server:
         patch.setenv("XDG_CACHE_HOME", str(cache))
+        patch.setitem(LIMITS, "min_time_limit", 0.4)  # what never ends need not be waited for so long
         solutions = pack(outside, server.getsockname()[1])
         requests = [*right, *((TASK, hostile.solution) for hostile in solutions), (TASK, right[2][1] + "\n# again\n")]
         found = {(s.task_id, s.solution_sha): s for s in score(requests, humaneval, sandbox="bubblewrap", workers=2)}

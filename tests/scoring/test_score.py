@@ -170,15 +170,22 @@ def test_reasons_come_from_the_failures() -> None:
     assert reason("f = 1", "f", ["timeout"]) == "timeout"
 
 
+LARGE = ("Mbpp/255", "Mbpp/599")  # their plus tests take longer than those of all other tasks together
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["humaneval_plus", "mbpp_plus"])
 def test_canonical_solutions_pass(name: str, request: pytest.FixtureRequest) -> None:
+    """Base and plus tests of every task; of the largest two the base tests alone, `make doctor` scores the others."""
     benchmark: Benchmark = request.getfixturevalue(name)
-    right = canonical(benchmark)
-    verdicts = score(list(right.items()), benchmark, sandbox="bubblewrap")
-    wrong = [v for v in verdicts if v.reason != "passed" or v.suspect is not False]
-    assert not wrong
-    assert len(right) == {"humaneval_plus": 164, "mbpp_plus": 378}[name]
+    large = only(benchmark, *LARGE)
+    rest = replace(benchmark, problems=tuple(p for p in benchmark.problems if p.task_id not in LARGE))
+    scored = 0
+    for part in (rest, replace(large, plus=False, problems=tuple(replace(p, plus_input=None) for p in large.problems))):
+        verdicts = list(score(list(canonical(part).items()), part, sandbox="bubblewrap"))
+        assert [v for v in verdicts if v.reason != "passed" or v.suspect is not False] == []
+        scored += len(verdicts)
+    assert scored == {"humaneval_plus": 164, "mbpp_plus": 378}[name]
 
 
 # Runs.
@@ -249,7 +256,7 @@ def test_a_killed_scoring_loses_and_repeats_nothing(humaneval: Benchmark, tmp_pa
 
 
 @pytest.mark.slow
-def test_ten_kills_lose_and_double_nothing(humaneval: Benchmark, tmp_path: Path) -> None:
+def test_five_kills_lose_and_double_nothing(humaneval: Benchmark, tmp_path: Path) -> None:
     tasks = {task_id: canonical(humaneval)[task_id] for task_id in ("HumanEval/0", "HumanEval/3", "HumanEval/31")}
     slow = "import time\ntime.sleep(0.3)\n"
     samples = [
@@ -261,12 +268,12 @@ def test_ten_kills_lose_and_double_nothing(humaneval: Benchmark, tmp_path: Path)
     run = run_with(tmp_path, *samples)
     environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
     draw, known = random.Random(0), list[Score]()
-    for _ in range(10):
+    for _ in range(5):
         with subprocess.Popen(
             [sys.executable, "-c", SCORE_RUN, str(run.folder)], cwd=PACKAGE.parent, env=environment
         ) as scorer:
             with suppress(subprocess.TimeoutExpired):
-                scorer.wait(draw.uniform(0.2, 6))
+                scorer.wait(draw.uniform(0.5, 5))
             scorer.send_signal(signal.SIGKILL)
         found = run.scores()
         assert found[: len(known)] == known
