@@ -12,8 +12,7 @@ from spa import config, schema
 from spa.config import CONF, Cell
 from spa.schema import ProfileConfig
 
-PAPER = ["codegen_350m_mono", "codellama_7b", "deepseek_coder_1_3b", "deepseek_coder_6_7b", "deepseek_coder_33b"]
-V020, V010 = ("v0.2.0", 378), ("v0.1.0", 399)
+V0110, V020, V010 = ("v0.1.10", 164), ("v0.2.0", 378), ("v0.1.0", 399)
 
 
 def options(group: str) -> list[str]:
@@ -44,14 +43,14 @@ def test_every_switch_is_explained() -> None:
         assert f"`profile.{switch.name}" in text or switch.name == "name"
 
 
-@pytest.mark.parametrize("name", PAPER)
 @pytest.mark.parametrize(
-    ("benchmark", "paper", "official"),
+    ("name", "benchmark", "paper", "official"),
     [
-        ("humaneval", ("v0.1.10", 164), ("v0.1.10", 164)),
-        ("humaneval_plus", ("v0.1.10", 164), ("v0.1.10", 164)),
-        ("mbpp", V020, V010),
-        ("mbpp_plus", V020, V010),
+        ("codegen_350m_mono", "humaneval", V0110, V0110),
+        ("codellama_7b", "humaneval_plus", V0110, V0110),
+        ("deepseek_coder_1_3b", "mbpp", V020, V010),
+        ("deepseek_coder_6_7b", "mbpp_plus", V020, V010),
+        ("deepseek_coder_33b", "mbpp", V020, V010),
     ],
 )
 def test_what_a_profile_implies(name: str, benchmark: str, paper: Any, official: Any) -> None:

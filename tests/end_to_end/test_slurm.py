@@ -102,20 +102,21 @@ def test_jobs_that_are_killed_preempted_and_lost(slurm: dict[str, str], tmp_path
     assert texts(through_slurm) == expected
 
 
-def test_the_papers_main_table(slurm: dict[str, str], tmp_path: Path) -> None:
-    """Submitted at once, one array for each model; then tables and figures of all 20 rows."""
+def test_a_part_of_the_papers_main_table(slurm: dict[str, str], tmp_path: Path) -> None:
+    """Submitted at once, one array for each model; then tables and figures of all rows."""
     results = tmp_path / "results"
-    arguments = ["experiment=paper_main", "limit=1", "max_new_tokens=8", f"results_dir={results}"]
+    models = "model=codegen_350m_mono,codellama_7b"
+    arguments = ["experiment=paper_main", models, "limit=1", "max_new_tokens=8", f"results_dir={results}"]
     with started(slurm, *arguments, "hydra.launcher.wait=false") as sweep:
         _, errors = sweep.communicate(timeout=60)
     assert sweep.returncode == 0, errors
-    assert errors.count("submitted job") == 5
+    assert errors.count("submitted job") == 2
     assert busy(slurm), "it did not wait for them"
     until(lambda: not busy(slurm), 180)
     report = [sys.executable, "scripts/report.py", str(results)]
     subprocess.run(report, cwd=CONF.parent, env=slurm, check=True, capture_output=True, timeout=60)
     header, *rows = (results / "summary.csv").read_text().splitlines()
     columns = [header.split(",").index(name) for name in ("model", "benchmark")]
-    assert len({tuple(row.split(",")[column] for column in columns) for row in rows}) == 20
+    assert len({tuple(row.split(",")[column] for column in columns) for row in rows}) == 8
     assert (results / "report.html").stat().st_size > 0
     assert list((results / "figures").glob("*.png"))

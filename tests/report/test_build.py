@@ -207,13 +207,6 @@ def test_the_command_says_in_one_line_what_is_wrong(
     assert re.fullmatch(r"error: .* holds no results .*\n", capsys.readouterr().err)
 
 
-def test_no_torch_on_the_way() -> None:
-    loaded = "sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
-    code = f"import sys, spa.report.build, spa.cli.status; {loaded}"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
-
-
 def test_suspects_and_a_missing_sandbox_are_told(tmp_path: Path) -> None:
     scoring = {"scorer_id": "scorer-1", "sandbox": "none", "warning": "generated code runs WITHOUT a sandbox"}
     write_run(tmp_path, "run", {"A": [(0.0, 0.0, "s")], "B": [(0.0, 0.0, "p")]}, scoring=scoring)

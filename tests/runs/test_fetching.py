@@ -74,24 +74,15 @@ def test_a_run_opens_no_connection_and_is_scored_later(hub: Path, tmp_path: Path
     (run,) = Results(results).runs()
     assert run.manifest().identity["model"] == {"id": "someone/tiny", "commit": COMMIT}
     assert (len(run.samples()), run.scores(), run.manifest().scoring) == (4, [], None)
-    for n_scored in (len({(sample.task_id, sample.solution) for sample in run.samples()}), 0):
-        done = without_network("score.py", str(results), **environment)
-        assert done.returncode == 0, done.stderr
-        assert f"{run.folder}: humaneval, {n_scored} solutions scored" in done.stdout
+    done = without_network("score.py", str(results), **environment)
+    assert done.returncode == 0, done.stderr
+    n_scored = len({(sample.task_id, sample.solution) for sample in run.samples()})
+    assert f"{run.folder}: humaneval, {n_scored} solutions scored" in done.stdout
     assert run.manifest().scoring.sandbox == "bubblewrap"
     assert {score.task_id for score in run.visible()} == {sample.task_id for sample in run.samples()}
     done = without_network("report.py", str(results), **environment)
     assert done.returncode == 0, done.stderr
     assert (results / "summary.csv").exists()
-
-
-@pytest.mark.slow
-def test_a_model_that_was_not_fetched(tmp_path: Path) -> None:
-    arguments = ["model=hf", "model.path=someone/other", f"results_dir={tmp_path}/results"]
-    done = without_network("run.py", *arguments, HF_HUB_CACHE=str(tmp_path), HF_HUB_OFFLINE="1")
-    assert done.returncode == 2
-    assert "not in the hub cache, and the hub cannot be reached; download it where there is a network" in done.stderr
-    assert not (tmp_path / "results").exists()
 
 
 def test_each_thing_is_fetched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, humaneval: object) -> None:

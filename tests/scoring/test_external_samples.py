@@ -1,8 +1,8 @@
 """Anyone's samples files: what is accepted, what is refused, what is summed up, and which tasks flip."""
 
 import json
-import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import pytest
 from evalplus.data import load_solutions, write_directory
 from programs import SOLUTIONS, canonical, only
 
+from spa.cli.score import main
 from spa.errors import SpaError
 from spa.records import Score, solution_sha
 from spa.results.store import Run
@@ -17,7 +18,6 @@ from spa.scoring.external_samples import Samples, flips, read_samples, render, s
 from spa.scoring.score import scorer_id
 from spa.tasks.benchmarks import Benchmark
 
-ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.usefixtures("scoring_cache")
 
 Lines = list[dict[str, str]]
@@ -196,29 +196,46 @@ def test_samples_are_scored_into_a_summary(two: Benchmark, tmp_path: Path) -> No
     ]
 
 
-def score_command(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "scripts/score.py", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+Command = Callable[..., str]
 
 
-def test_score_command(humaneval: Benchmark, tmp_path: Path) -> None:
-    lines = [{"task_id": task_id, "solution": solution} for task_id, solution in canonical(humaneval).items()]
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """score.py in this process; returns what it prints."""
+
+    def run(*arguments: object) -> str:
+        monkeypatch.setattr(sys, "argv", ["score.py", *map(str, arguments)])
+        main()
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_score_command(
+    humaneval: Benchmark, tmp_path: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen = only(humaneval, "HumanEval/0", "HumanEval/3")
+    lines = [{"task_id": task_id, "solution": solution} for task_id, solution in canonical(chosen).items()]
     path, out = write(tmp_path / "samples.jsonl", lines), tmp_path / "out"
-    done = score_command("--samples", path, "--benchmark", "humaneval", "--out", out)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == "humaneval, base tests: Pass@1 1.0000 (164/164 samples pass)\n"
-    write(path, lines[1:])
-    done = score_command("--samples", path, "--benchmark", "humaneval", "--out", tmp_path / "none")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"error: {path} has no sample of HumanEval/0; mend it, or score the rest with --partial\n"
-    assert not (tmp_path / "none").exists()
-    done = score_command("--samples", path, "--benchmark", "humaneval", "--out", out, "--partial")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == "humaneval, base tests: Pass@1 1.0000 (163/163 samples pass, tasks without a sample: 1)\n"
+    asked = ("--samples", path, "--benchmark", "humaneval", "--out", out)
+    with pytest.raises(SystemExit) as ended:
+        command(*asked)
+    streams = capsys.readouterr()
+    assert (ended.value.code, streams.out) == (2, "")
+    assert streams.err.startswith(f"error: {path} has no sample of HumanEval/1, HumanEval/2, ")
+    assert streams.err.endswith("; mend it, or score the rest with --partial\n")
+    assert streams.err.count("\n") == 1
+    assert not out.exists()
+    summary = "humaneval, base tests: Pass@1 1.0000 (2/2 samples pass, tasks without a sample: 162)\n"
+    assert command(*asked, "--partial") == summary
 
 
-def test_score_command_refuses_an_unknown_benchmark(tmp_path: Path) -> None:
-    done = score_command("--samples", "no.jsonl", "--benchmark", "apps", "--out", tmp_path / "out")
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: benchmark=apps is unknown; choose one of: custom, humaneval, ")
-    assert done.stderr.count("\n") == 1
+def test_score_command_refuses_an_unknown_benchmark(
+    tmp_path: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command("--samples", "no.jsonl", "--benchmark", "apps", "--out", tmp_path / "out")
+    line = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert line.startswith("error: benchmark=apps is unknown; choose one of: custom, humaneval, ")
+    assert line.count("\n") == 1
