@@ -111,3 +111,10 @@ def test_omega_set_text(written: list[float] | dict[str, float], text: str) -> N
 def test_which_parts_hold_zero(lo: float, hi: float, end: float, expected: bool) -> None:
     assert omega.holds(lo, hi, 0, end) is expected
     assert omega.holds(np.array([lo, 7.0]), np.array([hi, 7.0]), 0, np.array([end, 7.0])).tolist() == [expected, False]
+
+
+def test_which_sets_have_zero() -> None:
+    assert omega.has_zero(Values((-0.1, 0.0)))
+    assert not omega.has_zero(Values((-0.1, 0.1)))
+    assert omega.has_zero(Interval(-0.1, 0.0))
+    assert not omega.has_zero(Interval(-0.1, 0.0, closed=False))
