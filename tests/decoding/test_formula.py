@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from spa.decoding.formula import choose, choose_ends
+from spa.errors import SpaError
 from spa.omega import Interval, Values
 
 
@@ -118,3 +119,10 @@ def test_grid_agrees_with_single_values(pair: tuple[list[float], list[float]], v
     grid = Values(tuple(sorted(values)))
     chosen = {value: token for token, part in choose(original, masked, grid) for value in part.values}
     assert chosen == {value: choose(original, masked, Values((value,)))[0][0] for value in grid.values}
+
+
+def test_a_score_that_is_infinite_at_one_end_alone_is_refused() -> None:
+    pair = torch.stack([logits(0, 1, 2), logits(0, 1, float("inf"))])  # at -0.5 the last token's score is infinite
+    assert choose_ends(pair, [0], [1], [Interval(0.1, 0.5)]) == [(1, 1)]
+    with pytest.raises(SpaError, match="not finite"):
+        choose_ends(pair, [0], [1], [Interval(-0.5, 0.5)])
