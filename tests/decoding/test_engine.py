@@ -56,7 +56,7 @@ def test_guidance_of_transformers(model: Any, mask: str, weight: float) -> None:
 
 
 @pytest.mark.parametrize("mask", ["per_token", "collapsed"])
-@pytest.mark.parametrize("weight", OMEGAS)
+@pytest.mark.parametrize("weight", OMEGAS[::2])
 def test_the_authors_package(model: Any, mask: str, weight: float) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about escapes in the package's source
@@ -103,8 +103,16 @@ def test_strict_equals_batched(model: Any) -> None:
     )
 
 
-@pytest.mark.parametrize("mask", ["per_token", "collapsed"])
-@pytest.mark.parametrize("stop", [NeverStop(), ClosedBlock(), TopLevelLine(False), TopLevelLine(True)])
+@pytest.mark.parametrize(
+    ("mask", "stop"),
+    [
+        ("collapsed", NeverStop()),
+        ("per_token", NeverStop()),
+        ("per_token", ClosedBlock()),
+        ("per_token", TopLevelLine(False)),
+        ("per_token", TopLevelLine(True)),
+    ],
+)
 def test_grid_equals_single_runs(model: Any, mask: str, stop: StopRule) -> None:
     pairs, values = prompts(mask), (-0.5, 0.0, 0.1, 0.2, 0.5, 1.0)
     grid = decode(model, Values(values), pairs, stop=stop)

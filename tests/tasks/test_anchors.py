@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from spa.errors import SpaError
 from spa.records import Problem, Span
-from spa.tasks.anchors import ANCHORS, STOP_WORDS, anchor, check
+from spa.tasks.anchors import ANCHORS, STOP_WORDS, anchor, check, occurrences
 from spa.tasks.benchmarks import Benchmark
 
 SINGLE_QUOTED = {69, 70, 71, 72, 74, 77, 92, 99, 119, 125, 126, 132, 134, 136, 148, 151, 157}
@@ -293,3 +293,16 @@ def test_any_docstring(before: str, description: str, examples: str, quotes: str
 @given(PLAIN, st.sampled_from(["prompt", "none", "description", "examples", "description_and_tests", "keywords"]))
 def test_any_mbpp_prompt(prompt: str, name: str) -> None:
     assert_sound(prompt, anchor(problem(prompt, "mbpp"), name)[1])
+
+
+@pytest.mark.parametrize(
+    ("anchored", "spans"),
+    [
+        (["ab"], [(0, 2), (2, 4)]),  # neighbours stay two
+        (["aba"], [(0, 3)]),
+        (["bab", "aba"], [(0, 4)]),  # overlaps become one
+        (["abab", "ba"], [(0, 4)]),  # also where one lies inside another
+    ],
+)
+def test_occurrences_of_strings(anchored: list[str], spans: list[Span]) -> None:
+    assert list(occurrences("abab.", anchored, "a prompt")) == spans
