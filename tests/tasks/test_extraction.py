@@ -116,6 +116,12 @@ def test_a_name_bound_under_another_name_is_put_back() -> None:
     assert "import math" in missing_definitions(WITH_LIST, f"import math as m\n{BODY}")
 
 
+def test_a_submodule_binds_its_package() -> None:
+    prompt = replace(PLAIN, prompt="import os.path\n\n\n" + PLAIN.prompt)
+    assert missing_definitions(prompt, f"import os\n{BODY}") == []
+    assert missing_definitions(prompt, BODY) == ["import os.path"]
+
+
 @pytest.mark.parametrize(
     "code", ["def f(x)\n    return x", "Sure! Here:", "    return x", "\0", "\ud800 = 1", "(" * 500]
 )
