@@ -71,6 +71,14 @@ def test_a_swap_of_passing_tasks_is_a_cut(tmp_path: Path) -> None:
     assert numbers(summarise(tmp_path), "omega_lo", "n_passed", "fixed", "broken") == [(0.0, 1, 0, 0), (0.2, 1, 1, 1)]
 
 
+def test_deltas_are_over_the_tasks_that_have_both(tmp_path: Path) -> None:
+    verdicts = {"A": points("f", "p"), "B": points("p", "p"), "C": [(0.1, 0.1, "p")], "D": [(0.1, 0.1, "f")]}
+    write_run(tmp_path, "k", verdicts, omega=[0.0, 0.1])
+    table = summarise(tmp_path)
+    columns = ("omega_lo", "n_tasks", "n_passed", "pass_at_1", "baseline_pass_at_1", "delta")
+    assert numbers(table, *columns) == [(0.0, 2, 1, 0.5, 0.5, 0.0), (0.1, 4, 3, 0.75, 0.5, 0.5)]
+
+
 def test_a_suspect_counts_as_not_passed(tmp_path: Path) -> None:
     write_run(tmp_path, "run", {"T/A": points("pp", "ss"), "T/B": points("pp", "sf")}, omega=[0.0, 0.1])
     table = summarise(tmp_path)
