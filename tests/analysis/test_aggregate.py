@@ -71,6 +71,13 @@ def test_a_swap_of_passing_tasks_is_a_cut(tmp_path: Path) -> None:
     assert numbers(summarise(tmp_path), "omega_lo", "n_passed", "fixed", "broken") == [(0.0, 1, 0, 0), (0.2, 1, 1, 1)]
 
 
+def test_a_task_of_an_interval_is_done_when_its_parts_cover_it(tmp_path: Path) -> None:
+    verdicts = {"A": [(0.0, 0.2, "p"), (0.2, 0.5, "f")], "B": [(0.0, 0.2, "p")], "C": [(0.0, 0.5, "")]}
+    write_run(tmp_path, "k", verdicts, omega={"lo": 0.0, "hi": 0.5}, task_ids=["A", "B", "C", "D"], n_tasks=4)
+    progress = aggregate.progress(next(aggregate.load([Results(tmp_path)])))
+    assert (progress.done, progress.total, progress.lines, progress.scored) == (2, 4, 4, 3)
+
+
 def test_deltas_are_over_the_tasks_that_have_both(tmp_path: Path) -> None:
     verdicts = {"A": points("f", "p"), "B": points("p", "p"), "C": [(0.1, 0.1, "p")], "D": [(0.1, 0.1, "f")]}
     write_run(tmp_path, "k", verdicts, omega=[0.0, 0.1])

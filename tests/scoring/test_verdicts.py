@@ -57,6 +57,15 @@ def test_what_was_scored_on_the_plus_tests_stays_so(tmp_path: Path) -> None:
     assert [(score.base_status, score.plus_status) for score in run.scores()] == [("pass", "pass"), ("pass", "fail")]
 
 
+def test_plus_tests_of_other_data_bind_nobody(tmp_path: Path) -> None:
+    prompt = RIGHT.removesuffix("    return x\n")
+    judged(tmp_path, own(tmp_path, prompt, plus=True), RIGHT)
+    run, config = Results(tmp_path / "results").run("k"), own(tmp_path, prompt + "    # changed\n")
+    with run.locked():
+        verdicts.judge(run, benchmarks.load(config), config, sandbox=sandbox.resolve("auto"))
+    assert run.manifest().scoring.plus is False
+
+
 def test_tags_are_no_code(tmp_path: Path) -> None:
     """They stand in the signature, where Python would stumble."""
     judged(tmp_path, own(tmp_path, 'def f(<anchor>x</anchor>):\n    """ Return x. """\n'), RIGHT, anchor="tagged")
