@@ -217,6 +217,15 @@ def test_distinct_solutions_are_scored_once(humaneval: Benchmark, tmp_path: Path
     assert (other.scored, len(run.scores())) == (3, 6)
 
 
+def test_what_the_token_limit_cut_fails_for_that(humaneval: Benchmark, tmp_path: Path) -> None:
+    both = SOLUTIONS["raises"]  # written to its end at another omega
+    cut = [sample_of("HumanEval/0", SOLUTIONS[kind], finish_reason="length") for kind in ("right", "wrong", "raises")]
+    run = run_with(tmp_path, *cut, sample_of("HumanEval/0", both, omega=0.2))
+    score_run(run, humaneval, sandbox="bubblewrap", progress=False)
+    reasons = {s.solution_sha: s.reason for s in run.scores()}
+    assert [reasons[solution_sha(sample.solution)] for sample in cut] == ["passed", "truncated", "exception"]
+
+
 def test_a_selection_of_tasks_is_scored_alone(humaneval: Benchmark, tmp_path: Path) -> None:
     run = run_with(tmp_path, sample_of("HumanEval/0", "a = 1"), sample_of("HumanEval/1", "a = 1"))
     score_run(run, only(humaneval, "HumanEval/1"), sandbox="bubblewrap", progress=False)
