@@ -106,10 +106,11 @@ def test_a_torn_last_line_is_dropped_wherever_it_was_torn(run: Run) -> None:
 
 
 def test_a_file_that_is_one_torn_line_becomes_empty(run: Run) -> None:
-    run.samples_path.write_bytes(b'{"task_id": "T')
-    run.scores_path.write_bytes(b"{")
+    paths = (run.samples_path, run.scores_path, run.visible_path)
+    for path in paths:
+        path.write_bytes(b'{"task_id": "T')
     with run.locked():
-        assert run.samples_path.read_bytes() == run.scores_path.read_bytes() == b""
+        assert [path.read_bytes() for path in paths] == [b""] * 3
 
 
 @pytest.mark.parametrize("bad", [b"", b"{", b"[]", b"null", b'"text"', b'{"task_id": "T/1"}', b"\xff", b"1e999"])
