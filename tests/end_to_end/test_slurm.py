@@ -96,7 +96,7 @@ def test_jobs_that_are_killed_preempted_and_lost(slurm: dict[str, str], tmp_path
     assert f"job {ids[lost]} (" in error
     assert f"model={lost}," in error
     assert "ended without a result" in error
-    assert time.monotonic() - cancelled < 90  # a minute, and what a busy machine adds
+    assert time.monotonic() - cancelled < 150  # a minute, and what a busy machine adds
     expected = texts(local)
     assert len(expected) == 2
     assert texts(through_slurm) == expected
