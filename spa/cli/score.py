@@ -15,7 +15,7 @@ from spa.errors import one_line_errors
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("results_dir", type=Path, nargs="*", metavar="RESULTS_DIR", help="made with score=false")
-    parser.add_argument("--samples", type=Path, metavar="X", help="JSONL file, or folder")
+    parser.add_argument("--samples", type=Path, metavar="X", help="JSONL file, also compressed by gzip, or folder")
     parser.add_argument("--benchmark", help="humaneval, humaneval_plus, mbpp or mbpp_plus")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the results")
     parser.add_argument("--compare", type=Path, metavar="Y", help="score these too; print flipped tasks and a p-value")

@@ -1,11 +1,13 @@
 """Anyone's samples, in evalplus' format: read, scored, summed up, compared.
 
-A file has one JSON object a line, with `task_id` and `solution`, or with a `completion` to follow the task's prompt.
-A folder has one program a file, DIR/HumanEval_0/0.py.
+A file has one JSON object a line, with `task_id` and `solution`, or with a `completion` to follow the task's prompt; it
+may be compressed by gzip, and begin with a byte order mark. A folder has one program a file, DIR/HumanEval_0/0.py.
 """
 
+import gzip
 import json
 import logging
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -21,6 +23,8 @@ from spa.statistics import mcnemar_exact
 from spa.tasks.benchmarks import Benchmark
 
 logger = logging.getLogger(__name__)
+
+GZIP = b"\x1f\x8b"  # how such a file begins, whatever it is called
 
 Passes = dict[str, list[bool]]  # task_id -> whether each of its samples passes
 
@@ -155,11 +159,7 @@ def render(summary: dict[str, Any]) -> str:
 
 
 def _lines(path: Path, prompts: dict[str, str]) -> Iterator[Request]:
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except UnicodeDecodeError as error:
-        raise SpaError(f"cannot read the samples {path}: not UTF-8 ({error})") from None
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(_text(path).split("\n"), 1):
         if not line.strip():
             continue
         try:
@@ -174,12 +174,24 @@ def _lines(path: Path, prompts: dict[str, str]) -> Iterator[Request]:
         yield task_id, solution
 
 
+def _text(path: Path) -> str:
+    content = path.read_bytes()
+    try:
+        if content.startswith(GZIP):
+            content = gzip.decompress(content)
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SpaError(f"cannot read the samples {path}: not UTF-8 ({error})") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise SpaError(f"cannot read the samples {path}: the compressed file is damaged ({error})") from None
+
+
 def _folder(path: Path, prompts: dict[str, str]) -> Iterator[Request]:
     tasks = {task_id.replace("/", "_"): task_id for task_id in prompts}
     for program in sorted(path.glob("*/*.py")):
         folder = program.parent.name
         try:
-            yield tasks.get(folder, folder.replace("_", "/")), program.read_text(encoding="utf-8")
+            yield tasks.get(folder, folder.replace("_", "/")), program.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError as error:
             raise SpaError(f"cannot read the sample {program}: not UTF-8 ({error})") from None
 

@@ -1,5 +1,6 @@
 """Anyone's samples files: what is accepted, what is refused, what is summed up, and which tasks flip."""
 
+import gzip
 import json
 import sys
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from evalplus.data import load_solutions, write_directory
-from programs import SOLUTIONS, canonical, only
+from programs import SOLUTIONS, canonical, only, run_with, sample_of
 
 from spa.cli.score import main
 from spa.errors import SpaError
@@ -53,6 +54,36 @@ def test_a_file_and_a_folder_are_read_as_evalplus_reads_them(two: Benchmark, tmp
     in_folder = {(s["task_id"], s["solution"]) for s in load_solutions(str(tmp_path / "folder"))}
     assert set(read_samples(tmp_path / "folder", two).requests) == in_folder
     assert len(in_folder) == 3
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_file_may_be_compressed_and_begin_with_a_byte_order_mark(two: Benchmark, tmp_path: Path, mark: str) -> None:
+    plain, packed = tmp_path / "samples.jsonl", tmp_path / "other name"
+    lines = [json.dumps({"task_id": p.task_id, "solution": "a = 'é\ufeff'\n"}) for p in two.problems]
+    plain.write_text(mark + "\r\n".join(lines), encoding="utf-8")
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    (tmp_path / "folder" / "HumanEval_0").mkdir(parents=True)
+    (tmp_path / "folder" / "HumanEval_0" / "0.py").write_text(f"{mark}a = 1\n", encoding="utf-8")
+    expected = tuple((p.task_id, "a = 'é\ufeff'\n") for p in two.problems)
+    assert read_samples(plain, two).requests == read_samples(packed, two).requests == expected
+    assert read_samples(tmp_path / "folder", two, partial=True).requests == (("HumanEval/0", "a = 1\n"),)
+
+
+def test_samples_of_a_packed_run_are_read(two: Benchmark, tmp_path: Path) -> None:
+    run = run_with(tmp_path, *(sample_of(p.task_id, f"a = '{p.task_id}'\n") for p in two.problems))
+    run.pack()
+    (packed,) = run.folder.glob("samples.jsonl.gz")
+    assert read_samples(packed, two).requests == tuple((p.task_id, f"a = '{p.task_id}'\n") for p in two.problems)
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:-9], lambda content: content[:30] + b"?" * 9])
+def test_a_damaged_compressed_file_is_one_line(
+    two: Benchmark, tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    path = tmp_path / "samples.jsonl.gz"
+    path.write_bytes(damage(gzip.compress(json.dumps({"task_id": "HumanEval/0", "solution": "a = 1"}).encode())))
+    with pytest.raises(SpaError, match=r"cannot read the samples .*: the compressed file is damaged"):
+        read_samples(path, two)
 
 
 def test_missing_unknown_and_repeated_tasks_are_named(
