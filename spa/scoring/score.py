@@ -23,7 +23,7 @@ from spa.records import Score, solution_sha
 from spa.results.manifest import Manifest, Scoring, ScoringReport
 from spa.results.provenance import usable_cores
 from spa.results.store import Run
-from spa.scoring import expected
+from spa.scoring import control, expected
 from spa.scoring.judging import LIMITS, LOOKS, Case, Judged, judge, services
 from spa.scoring.processes import converse
 from spa.scoring.sandbox import UNPROTECTED, resolve
@@ -169,8 +169,9 @@ def _verdicts(
     cases = [Case(problems[task_id], solution, tests[task_id]) for task_id, solution in distinct]
     processes, identifier = services(mode, hidden), scorer_id(benchmark)
 
-    def judged(cases: Iterable[Case], workers: int) -> Iterator[Judged]:
-        return converse((judge(case, processes, identifier) for case in cases), workers)
+    def judged(cases: Sequence[Case], workers: int) -> Iterator[Judged]:
+        jobs = [control.job(judge(case, processes, identifier), passes) for case, passes in control.cases(cases)]
+        return control.checked(converse(jobs, workers))
 
     again: dict[Request, float] = {}
     for result in judged(cases, workers):
@@ -179,7 +180,7 @@ def _verdicts(
             again[score.task_id, score.solution_sha] = score.seconds + score.look_seconds
         else:
             yield score
-    late = (case for case in cases if (case.problem.task_id, solution_sha(case.solution)) in again)
+    late = [case for case in cases if (case.problem.task_id, solution_sha(case.solution)) in again]
     for score in (result.score for result in judged(late, 1)):
         yield replace(score, retry_seconds=again[score.task_id, score.solution_sha])
 

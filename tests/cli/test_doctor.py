@@ -30,11 +30,15 @@ def test_canonical_and_bad_programs(humaneval_plus: Benchmark) -> None:
     )
     assert "programs that solve nothing fail" in doctor.try_bad(humaneval_plus, BWRAP)
     sick = replace(humaneval_plus.problems[0], canonical_solution="    return object()\n")
-    with pytest.raises(SpaError, match=r"1 of 1 canonical solutions fail.* HumanEval/0 \(\w+\)"):
+    with pytest.raises(SpaError, match="the canonical solution of HumanEval/0 fails here"):
         doctor.try_canonical(replace(humaneval_plus, problems=(sick,)), quick=True, sandbox=BWRAP)
+    (sound,) = only(humaneval_plus, "HumanEval/2").problems
+    small = replace(sound, base_input=sound.base_input[:1], plus_input=sound.base_input[:1])  # so it is the control
+    with pytest.raises(SpaError, match=r"1 of 2 canonical solutions fail.* HumanEval/0 \(\w+\)"):
+        doctor.try_canonical(replace(humaneval_plus, problems=(sick, small)), quick=True, sandbox=BWRAP)
     lax = only(humaneval_plus, "HumanEval/0").problems[0]
     anything = replace(lax, canonical_solution="    return answer\nanswer = 42\n", entry_point="answer", base_input=[])
-    with pytest.raises(SpaError, match="a program that solves nothing passes HumanEval/0"):
+    with pytest.raises(SpaError, match="a wrong program passes HumanEval/0 here"):
         doctor.try_bad(replace(humaneval_plus, problems=(replace(anything, plus_input=[]),)), BWRAP)
 
 
