@@ -6,7 +6,7 @@ Spans are half-open `(start, end)` character offsets. Token ids are plain intege
 import hashlib
 import json
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 import msgspec
@@ -134,6 +134,9 @@ class Solution(OfSolution):
     anchor_spans: list[Span]
 
 
+NOT_PLAIN = "not plain data"  # the reason where an answer's equality is code of the solution, which no one else runs
+
+
 @dataclass(frozen=True)
 class Score(Record):
     """The verdict on one distinct solution. A line of scores.jsonl."""
@@ -142,19 +145,25 @@ class Score(Record):
     solution_sha: str  # sha256 of the solution's UTF-8 bytes
     base_status: str  # "pass", "fail" or "timeout"
     plus_status: str | None  # likewise; None where there are no plus tests
-    suspect: bool | None  # a second look disagrees: counts as not passed; None where evalplus passes nothing to look at
-    reason: str  # of these: passed wrong_answer exception timeout memory syntax_error no_entry_point truncated crashed
-    seconds: float  # of evalplus' check
+    reason: str  # passed, or of these: wrong_answer exception timeout memory syntax_error no_entry_point truncated
+    #              crashed, and NOT_PLAIN
+    seconds: float  # to run and to compare
     scorer_id: str
     base_failed_input: int | None = None  # the first that was not passed; None where none was reached
     plus_failed_input: int | None = None
-    look_seconds: float = 0.0  # of the second look
     retry_seconds: float = 0.0  # of the first try, where the solution timed out and was tried again alone
+
+    @classmethod
+    def from_json(cls, line: str | bytes) -> Self:
+        """Read one line; one that an earlier version called suspect did not pass."""
+        found = super().from_json(line)
+        suspect = b'"suspect": true' if isinstance(line, bytes) else '"suspect": true'
+        return replace(found, base_status="fail") if suspect in line else found  # type: ignore[operator]
 
     def passed(self, tests: str = "plus") -> bool:
         """Whether the solution passed the "base" tests, or these and the "plus" tests where there are any."""
         statuses = [self.base_status] if tests == "base" else [self.base_status, self.plus_status or "pass"]
-        return not self.suspect and set(statuses) == {"pass"}
+        return set(statuses) == {"pass"}
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from spa import omega
-from spa.records import SETTINGS, Solution
+from spa.records import NOT_PLAIN, SETTINGS, Solution
 from spa.results.judged import Judged, judged
 from spa.results.manifest import Manifest
 from spa.results.store import Results, Run
@@ -54,7 +54,7 @@ class Line(NamedTuple):
     given_up: bool
     passed_base: bool | None  # None where it is not scored
     passed_plus: bool | None  # likewise, or where there are no plus tests
-    suspect: bool
+    not_plain: bool
 
     @property
     def counts(self) -> bool:
@@ -85,7 +85,7 @@ class Progress:
     lines: int
     scored: int
     given_up: int
-    suspect: int
+    not_plain: int
 
 
 def load(results: Iterable[Results]) -> Iterator[JudgedRun]:
@@ -113,7 +113,7 @@ def progress(run: JudgedRun) -> Progress:
         lines=len(lines),
         scored=sum(line.counts for line in lines),
         given_up=sum(line.given_up for line in lines),
-        suspect=sum(line.suspect for line in lines),
+        not_plain=sum(line.not_plain for line in lines),
     )
 
 
@@ -211,7 +211,7 @@ def _load(run: Run) -> JudgedRun:
             given_up=sample.finish_reason == "budget",
             passed_base=score.passed("base") if score else None,
             passed_plus=score.passed() if score and score.plus_status else None,
-            suspect=bool(score and score.suspect),
+            not_plain=score is not None and score.reason == NOT_PLAIN,
         )
 
     return JudgedRun(run, manifest, [line(each) for each in judged(run, manifest, Solution)])

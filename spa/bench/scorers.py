@@ -1,7 +1,8 @@
 """Our scorer beside evalplus as it is released: times and verdicts on the same samples, in interleaved rounds.
 
 Every side is a process that starts, reads data, cached ground truth and samples, scores, and writes its results. Each
-starts without verdicts. What ours does beyond evalplus (second looks, retries) is in its times, and stated apart.
+starts without verdicts. What ours does beyond evalplus (it tries again what ran out of time) is in its times, and
+stated apart.
 """
 
 import json
@@ -29,7 +30,7 @@ from spa.scoring.sandbox import resolve
 from spa.scoring.score import Request, corrections
 from spa.tasks.benchmarks import Benchmark
 
-EXTRAS = ("look_seconds", "retry_seconds")  # summed over the solutions: second looks and retries, which evalplus lacks
+EXTRAS = ("retry_seconds",)  # summed over the solutions; evalplus tries none again
 
 
 def read(samples: str, benchmark: Benchmark) -> Sequence[Request]:
@@ -96,7 +97,7 @@ def _ours(
         verdicts = {(s.task_id, s.solution_sha): s for s in Run(Path(out)).scores()}
     extras.append({name: report.get(name, 0.0) / usable_cores() for name in EXTRAS})
     found = [verdicts[task_id, solution_sha(solution)] for task_id, solution in requests]
-    return [("suspect" if s.suspect else s.base_status, s.plus_status) for s in found]
+    return [(s.base_status, s.plus_status) for s in found]
 
 
 def differences(

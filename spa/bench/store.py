@@ -295,4 +295,4 @@ def _sample(number: int, task: str, value: float) -> Generation:
 
 def _score(sample: Generation) -> Score:
     verdict = "pass" if sample.omega_lo or sample.task_id == TASKS[0] else "fail"
-    return Score(sample.task_id, solution_sha(sample.solution), verdict, verdict, None, "", 0.1, "synthetic")
+    return Score(sample.task_id, solution_sha(sample.solution), verdict, verdict, "", 0.1, "synthetic")

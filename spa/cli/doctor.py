@@ -101,7 +101,7 @@ def try_canonical(benchmark: Benchmark, quick: bool, sandbox: str) -> str:
     tried = [p for i, p in enumerate(benchmark.problems) if not quick or i < QUICK_TASKS or p.task_id in corrected]
     requests = [(problem.task_id, problem.prompt + problem.canonical_solution) for problem in tried]
     verdicts = list(score(requests, benchmark, sandbox=sandbox))
-    failed = [f"{v.task_id} ({'suspect, ' if v.suspect else ''}{v.reason})" for v in verdicts if not v.passed()]
+    failed = [f"{v.task_id} ({v.reason})" for v in verdicts if not v.passed()]
     if failed:
         raise SpaError(
             f"{benchmark.name}: {len(failed)} of {len(verdicts)} canonical solutions fail, and so would right answers: "

@@ -166,8 +166,7 @@ def _read(run: JudgedRun, into: dict[str, Task], omegas: set[float]) -> None:
             continue
         outcome = Outcome(None, None, "", sample.finish_reason)
         if score:
-            base = "suspect" if score.suspect else score.base_status
-            outcome = Outcome(base, score.plus_status, score.reason, sample.finish_reason)
+            outcome = Outcome(score.base_status, score.plus_status, score.reason, sample.finish_reason)
         task = into.setdefault(sample.task_id, Task(sample.prompt_text, sample.anchor_spans))
         ids = array("i", sample.completion_ids)
         is_plain = sample.holds(0.0, run.manifest.omegas.hi)

@@ -6,6 +6,7 @@ import pandas as pd
 
 from spa.analysis.aggregate import JudgedRun, progress
 from spa.analysis.formats import benchmark_name
+from spa.records import NOT_PLAIN
 from spa.results.attention_files import Attention
 from spa.results.store import Results
 
@@ -41,9 +42,9 @@ def _missing_of_run(run: JudgedRun) -> Iterator[str]:
         yield f"{name}: {state}: {done.done} of {done.total} {what} are there."
     if done.given_up:
         yield f"{name}: parts of the interval given up (budget), counted in no rate: {done.given_up}."
-    if done.suspect:
-        what = "samples that evalplus passes and a second look does not"
-        yield f"{name}: suspect, counted as not passed: {done.suspect} {what}."
+    if done.not_plain:
+        what = "samples whose answer has an equality of its own"
+        yield f"{name}: {NOT_PLAIN}, counted as not passed: {done.not_plain} {what}."
     if warning := run.manifest.scoring and run.manifest.scoring.warning:
         yield f"{name}: {warning}."
     if unscored := done.lines - done.given_up - done.scored:

@@ -39,7 +39,7 @@ def run_facts(run: JudgedRun) -> RunFacts:
         "Tasks": f"{manifest.n_tasks} ({manifest.n_anchored} with the anchor)",
         "Done": f"{done.done} of {done.total}, {done.scored} of {done.lines} lines scored",
         "Sandbox": (scoring and scoring.sandbox) or "",
-        "Suspect": str(done.suspect),
+        "Not plain data": str(done.not_plain),
         "Plus tests": "yes" if scoring and scoring.plus else "no",
         "Corrections": _flat(scoring.corrections if scoring else None),
         "Scorer": scoring.scorer_id if scoring else "",

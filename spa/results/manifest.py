@@ -43,11 +43,10 @@ class ScoringReport:
     sandbox: str | None = None  # "bubblewrap" or "none"; None where nothing was left to score
     warning: str | None = None  # where that is "none"
     corrections: dict[str, str] = field(default_factory=dict)  # by task: where our verdict departs from evalplus'
-    suspect: int = 0  # solutions that evalplus passes and a second look does not, of all that have a verdict
+    not_plain: int = 0  # solutions that fail since an answer is no plain data, of all that have a verdict
     seconds: float = 0.0
-    look_seconds: float = 0.0  # summed over the solutions, of which as many are looked at at once as there are workers
     retried: int = 0  # solutions that timed out, and were tried again alone
-    retry_seconds: float = 0.0  # of their first tries, summed likewise
+    retry_seconds: float = 0.0  # of their first tries, of which as many ran at once as there are workers
 
 
 @dataclass(frozen=True, kw_only=True)

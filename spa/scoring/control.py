@@ -11,8 +11,11 @@ from spa.errors import SpaError
 from spa.scoring.judging import Case, Judged
 from spa.scoring.processes import Job
 
-LIMITED = {"stack": (resource.RLIMIT_STACK, "s"), "addresses": (resource.RLIMIT_AS, "v")}  # and ulimit's letter for it
-EVALPLUS_BYTES = 4 * 2**30  # what evalplus limits a solution to, and cannot where the machine's limit is tighter
+LIMITED = {"stack": resource.RLIMIT_STACK, "addresses": resource.RLIMIT_AS, "data": resource.RLIMIT_DATA}
+ENOUGH = {"stack": 2**20, "addresses": 4 * 2**30, "data": 4 * 2**30}  # bytes
+LETTERS = {"stack": "s", "addresses": "v", "data": "d"}  # of ulimit
+RESERVE = "\nbytearray({n_bytes})\n"  # the right program asks for as much as solutions may need
+RESERVE_BYTES = 2 * 2**30
 WRONG = "def {name}(*_):\n    raise ValueError\n"
 
 
@@ -21,7 +24,8 @@ def cases(asked: Sequence[Case]) -> Iterator[tuple[Case, bool | None]]:
     if asked:
         least = min(asked, key=lambda case: case.tests.outputs.stat().st_size)
         problem = least.problem
-        yield Case(problem, problem.prompt + problem.canonical_solution, least.tests), True
+        right = problem.prompt + problem.canonical_solution + RESERVE.format(n_bytes=RESERVE_BYTES)
+        yield Case(problem, right, least.tests), True
         yield Case(problem, WRONG.format(name=problem.entry_point), least.tests), False
     for case in asked:
         yield case, None
@@ -56,9 +60,9 @@ def _fault(result: Judged, passes: bool) -> str:
     if not passes:
         return f"a wrong program passes {score.task_id} here; nothing was scored, run `make doctor`"
     causes = [
-        f"the hard limit of {name} is {hard // 2**10} KiB, raise it (ulimit -H{letter} unlimited)"
-        for name, (kind, letter) in LIMITED.items()
-        if 0 <= (hard := resource.getrlimit(kind)[1]) < EVALPLUS_BYTES
+        f"the hard limit of {name} is {hard // 2**10} KiB, raise it (ulimit -H{LETTERS[name]} unlimited)"
+        for name, kind in LIMITED.items()
+        if 0 <= (hard := resource.getrlimit(kind)[1]) < ENOUGH[name]
     ]
     cause = " and ".join(causes) or "leave the machine more time and memory, or run `make doctor`"
     return f"the canonical solution of {score.task_id} fails here ({score.reason}), so nothing was scored: {cause}"

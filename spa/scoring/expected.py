@@ -1,7 +1,7 @@
 """What canonical solutions return: made once in a sandbox, kept task by task, readable by any number of jobs.
 
 A task has two files, named by a hash of what they were made from and written atomically: its inputs, with the seconds
-that the canonical solution took for each, and what it returned for them. A second look gets the first alone.
+that a solution may take for each, and what is to be told of them. A solution's sandbox gets the first alone.
 """
 
 import hashlib
@@ -27,12 +27,17 @@ from spa.tasks.benchmarks import Benchmark
 logger = logging.getLogger(__name__)
 
 SECONDS = 600.0  # for a canonical solution; the slowest (Mbpp/599) takes 18 on a quiet machine
-FORMAT = 3  # raised when what evalplus_worker.expect writes changes
+FORMAT = 6  # raised when what evalplus_worker.expect writes changes
+# evalplus' defaults. Seconds for one input: the larger of the minimum and the factor times the canonical solution's;
+# for all base tests or all plus tests, evalplus allows the sum of these, at most 60, and some to end. These are seconds
+# of `inside.clock`, in which waiting for a core does not count; on the wall clock all tests have `wall_factor` times
+# that.
+LIMITS = {"min_time_limit": 1.0, "gt_time_limit_factor": 4.0, "most_seconds": 60.0, "wall_factor": 4.0}
 
 
 @dataclass(frozen=True)
 class Files:
-    """Where one task's inputs and expected outputs lie: compressed pickles of {"base": ..., "plus": ...}."""
+    """Where one task's inputs and expected outputs lie: compressed pickles that `evalplus_worker` writes and reads."""
 
     inputs: Path
     outputs: Path
@@ -91,7 +96,7 @@ def _alone() -> Iterator[None]:
 def worker(role: str) -> list[str]:
     """How `evalplus_worker` is started in a role."""
     script = Path(__file__).resolve().parent / "inside" / "evalplus_worker.py"
-    return sandbox.python(str(script), role, str(Path("/proc/self/ns/pid").readlink()))
+    return sandbox.python(str(script), role)
 
 
 def _request(problem: Problem, plus: bool) -> bytes:
@@ -102,5 +107,6 @@ def _request(problem: Problem, plus: bool) -> bytes:
         "code": problem.prompt + problem.canonical_solution,
         "base_input": problem.base_input,
         "plus_input": problem.plus_input if plus else None,
+        **LIMITS,
     }
     return json.dumps(request, sort_keys=True).encode()

@@ -26,7 +26,7 @@ from spa.errors import SpaError
 from spa.scoring.sandbox import environment, last_line
 
 START_SECONDS = 120.0  # for a new process to report that it is ready: imports from a network disk are slow
-ANSWER_BYTES = 2**30
+ANSWER_BYTES = 288 * 2**20
 SANDBOX_PROCESSES = 64
 SANDBOX_BYTES = 6 * 2**30  # resident, of all its processes; evalplus allows each of them 4 GiB of addresses
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -59,6 +59,7 @@ class Lost:
 
     cause: str  # "ended"; "stopped"; "silent" for too long; or it used too much "memory", "processes" or "output"
     last_words: str = ""  # the last line that the process wrote to stderr
+    received: bytes = b""  # what it had answered by then
 
 
 Job = Generator[Ask, bytes | Lost, T]
@@ -218,7 +219,7 @@ def _settled(turn: _Turn[T], answer: bytes | Lost, idle: list[_Process]) -> byte
     if not process.ready:
         raise SpaError(f"a sandboxed process did not start ({last_words or answer.cause}); run `make doctor`")
     turn.lost += 1
-    return None if turn.lost < turn.ask.service.tries else Lost(answer.cause, last_words)
+    return None if turn.lost < turn.ask.service.tries else Lost(answer.cause, last_words, bytes(process.received))
 
 
 def _excess(root: int) -> Lost | None:

@@ -1,14 +1,16 @@
 """What untrusted programs see and may do: in bubblewrap, in apptainer, or (`none`, with a warning) as plain processes.
 
 An *enclosed* program sees the machine's files, read-only. Home, cache and /run look empty, but for the interpreter and
-this package, which may lie there. An *isolated* one sees the interpreter, its standard library and named files, nothing
-else. Both get /tmp and /dev/shm of their own, limited in size, no network, no process from outside, no capability, and
-an environment of a few named variables. /proc is read-only too: to a sandbox that root starts, /proc/sys would be the
+this package, which may lie there. An *isolated* one sees the interpreter, its standard library, the system's shared
+libraries and named files, nothing else: no device, another user and group, and it is the first of its processes. Both
+get /tmp and /dev/shm of their own, limited in size, no network, no process from outside, no capability, and an
+environment of a few named variables. /proc is read-only too: to a sandbox that root starts, /proc/sys would be the
 machine's own, writable. All of its processes die with it, and it dies with the process that started it.
 
 In apptainer, an enclosed program sees the files of an image in the place of the machine's, and so does an isolated one.
 """
 
+import importlib.util
 import json
 import logging
 import os
@@ -33,7 +35,12 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # numpy's th
 UNPROTECTED = "generated code runs WITHOUT a sandbox, with all rights of this user"
 SCRATCH = (Path("/tmp"), Path("/dev/shm"))  # all that a sandboxed program can write to
 SCRATCH_BYTES = 256 * 2**20
-LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")
+SYSTEM_LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")
+# What answers may import, where it is installed, and what these need; none of them holds an answer.
+PACKAGES = ("numpy", "scipy", "sympy", "mpmath", "typing_extensions", "tzdata")
+BUNDLED = ("numpy.libs", "scipy.libs")  # shared libraries, beside the packages
+USER = "1000"  # of an isolated program, whoever started it
+ZONES = Path("/usr/share/zoneinfo")
 
 
 def resolve(mode: str) -> str:
@@ -73,7 +80,8 @@ def enclosed(
     mounts += [(path, ["--ro-bind", str(path), str(path)]) for path in visible - {Path("/")}]
     mounts.sort(key=lambda mount: len(mount[0].parts))  # the inner one wins; where both are the same path, visible does
     inner = (argument for _, arguments in mounts for argument in arguments)
-    return _bubblewrap(argv, ["--ro-bind", "/", "/"], inner, sorted(emptied - visible))
+    outer = ("--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc")
+    return _bubblewrap(argv, (*outer, *inner), [Path("/dev"), *sorted(emptied - visible)])
 
 
 def isolated(argv: Sequence[str], mode: str, *, readonly: Iterable[Path]) -> tuple[str, ...]:
@@ -82,23 +90,40 @@ def isolated(argv: Sequence[str], mode: str, *, readonly: Iterable[Path]) -> tup
         return tuple(argv)
     folders = [Path(sys.base_prefix) / name for name in ("lib", sys.platlibdir)]
     interpreter = [*folders, *(folder.resolve() for folder in folders), _base_executable()]
+    readonly = [path for path in (*readonly, ZONES) if path.exists()]
     if image := _image(mode):
         shown = {path: path for path in (*interpreter, *readonly) if path.exists()}
         return _apptainer(argv, image, shown | dict.fromkeys(_packages(interpreter), _empty_folder()))
-    libraries = [Path(path) for path in (*LIBRARIES, *os.environ.get("LD_LIBRARY_PATH", "").split(":")) if path]
-    outer, emptied = [], list[Path]()
-    for path in dict.fromkeys([*libraries, *interpreter]):
+    system = [Path(path) for path in (*SYSTEM_LIBRARIES, *os.environ.get("LD_LIBRARY_PATH", "").split(":")) if path]
+    mounts, emptied = ["--proc", "/proc", "--as-pid-1", "--uid", USER, "--gid", USER], list[Path]()
+    for path in dict.fromkeys([*system, *interpreter]):
         if path.is_symlink():
-            outer += ["--symlink", str(path.readlink()), str(path)]
+            mounts += ["--symlink", str(path.readlink()), str(path)]
         elif path.exists():
-            outer += ["--ro-bind", str(path), str(path)]
+            mounts += ["--ro-bind", str(path), str(path)]
             emptied += _packages([path])
-    inner = [argument for path in SCRATCH for argument in _scratch(path)]
+    for path in (Path("/tmp"), Path("/dev"), Path("/etc")):
+        mounts += _scratch(path)
     for path in emptied:
-        inner += ["--tmpfs", str(path)]
+        mounts += ["--tmpfs", str(path)]
     for path in readonly:
-        inner += ["--ro-bind", str(path), str(path)]
-    return _bubblewrap(argv, outer, inner, [*emptied, Path("/")])
+        mounts += ["--ro-bind", str(path), str(path)]
+    mounts += ["--dir", "/dev/shm"]
+    return _bubblewrap(argv, mounts, [*emptied, Path("/")])
+
+
+def libraries() -> list[Path]:
+    """Where the packages lie that answers may import, as far as they are installed; numpy has to be."""
+    found = []
+    for name in PACKAGES:
+        spec = importlib.util.find_spec(name)
+        if spec and spec.origin:
+            origin = Path(spec.origin)
+            found.append(origin.parent if origin.name == "__init__.py" else origin)
+        elif name == "numpy":
+            raise SpaError("numpy is not installed; run `make setup`")
+    beside = (path.with_name(name) for path in found for name in BUNDLED)
+    return [*found, *dict.fromkeys(path for path in beside if path.is_dir())]
 
 
 def environment() -> dict[str, str]:
@@ -198,15 +223,13 @@ def _empty_folder() -> Path:
     return folder
 
 
-def _bubblewrap(
-    argv: Sequence[str], outer: Iterable[str], inner: Iterable[str], frozen: Iterable[Path]
-) -> tuple[str, ...]:
-    """`outer` mounts, the devices, `inner` mounts on top; then the `frozen` folders are made read-only."""
-    frozen = (Path("/proc"), Path("/dev"), *frozen)
+def _bubblewrap(argv: Sequence[str], mounts: Iterable[str], frozen: Iterable[Path]) -> tuple[str, ...]:
+    """The `mounts` in their order; then the `frozen` folders are made read-only."""
+    frozen = (Path("/proc"), *frozen)
     return (
         *("bwrap", "--die-with-parent", "--new-session", "--cap-drop", "ALL"),
         *(f"--unshare-{namespace}" for namespace in NAMESPACES),
-        *(*outer, "--dev", "/dev", "--proc", "/proc", *inner),
+        *mounts,
         *(argument for path in frozen for argument in ("--remount-ro", str(path))),
         *("--chdir", "/", "--", *argv),
     )

@@ -1,4 +1,4 @@
-"""Solutions -> verdicts, in a sandbox, by evalplus and a second look (`judging`).
+"""Solutions -> verdicts: run in sandboxes, compared by evalplus (`judging`).
 
 evalplus' functions make the verdict, not its `evaluate` command: that one reuses stale result files, wants a sample of
 every task, starts more workers than there are cores, and writes its ground truth in place, from code in no sandbox.
@@ -19,12 +19,13 @@ from pathlib import Path
 from tqdm import tqdm
 
 from spa.errors import SpaError
-from spa.records import Score, solution_sha
+from spa.records import NOT_PLAIN, Score, solution_sha
 from spa.results.manifest import Manifest, Scoring, ScoringReport
 from spa.results.provenance import usable_cores
 from spa.results.store import Run
 from spa.scoring import control, expected
-from spa.scoring.judging import LIMITS, LOOKS, Case, Judged, judge, services
+from spa.scoring.expected import LIMITS
+from spa.scoring.judging import Case, Judged, judge, services
 from spa.scoring.processes import converse
 from spa.scoring.sandbox import UNPROTECTED, resolve
 from spa.tasks.benchmarks import Benchmark
@@ -33,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 Request = tuple[str, str]  # task_id, solution
 # What a scoring that finds nothing to score leaves as the last one noted it.
-OF_THE_LAST_SCORING = ("sandbox", "warning", "seconds", "look_seconds", "retried", "retry_seconds")
+OF_THE_LAST_SCORING = ("sandbox", "warning", "seconds", "retried", "retry_seconds")
 
 # Where our verdict departs from evalplus 0.3.1, by family and task: on the base tests, on the plus tests.
 CORRECTIONS = {
@@ -54,7 +55,7 @@ def scorer_id(benchmark: Benchmark) -> str:
         "evalplus": version("evalplus"),
         "corrections": _listed(benchmark),
         "limits": {**LIMITS, "clock": "without waiting for a core"},
-        "looks": LOOKS,
+        "runs": "once, apart from the answers",
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -149,9 +150,8 @@ def score_into(
         sandbox=mode,
         warning=UNPROTECTED if mode == "none" else None,
         corrections=corrections(benchmark),
-        suspect=sum(bool(verdicts[name].suspect) for name in distinct),
+        not_plain=sum(verdicts[name].reason == NOT_PLAIN for name in distinct),
         seconds=time.monotonic() - start,
-        look_seconds=sum(verdict.look_seconds for verdict in made),
         retried=sum(verdict.retry_seconds > 0 for verdict in made),
         retry_seconds=sum(verdict.retry_seconds for verdict in made),
     )
@@ -177,7 +177,7 @@ def _verdicts(
     for result in judged(cases, workers):
         score = result.score
         if result.timed_out and workers > 1:
-            again[score.task_id, score.solution_sha] = score.seconds + score.look_seconds
+            again[score.task_id, score.solution_sha] = score.seconds
         else:
             yield score
     late = [case for case in cases if (case.problem.task_id, solution_sha(case.solution)) in again]

@@ -1,14 +1,16 @@
 """The tests that stand in a prompt, run on plain solutions: what a user could trigger SPA by.
 
 A HumanEval prompt shows `>>>` examples (76 of 164 do; those of HumanEval/47 and 116 are wrong, and stay), an MBPP
-prompt assert statements. They run in the sandbox, in a process for each solution. Unlike a score, this verdict need not
-withstand a solution that lies: it only chooses between two outputs, and the hidden tests judge the one that is chosen.
+prompt assert statements. They run as the hidden tests do: once where the solution is, for the values that it returns,
+and once more with these in its place, where they are judged (`judging`).
 """
 
 import ast
 import doctest
 import json
+import pickle
 import textwrap
+import zlib
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -16,14 +18,14 @@ from spa.errors import SpaError
 from spa.records import Problem, VisibleScore, solution_sha
 from spa.results.provenance import usable_cores
 from spa.results.store import Run
-from spa.scoring.judging import isolated
-from spa.scoring.processes import Service, exchange
-from spa.scoring.sandbox import resolve
+from spa.scoring import expected
+from spa.scoring.judging import COMPARE_SECONDS, Services, solver, solving
+from spa.scoring.processes import Ask, Job, Lost, Service, converse
+from spa.scoring.sandbox import enclosed, resolve
 from spa.tasks import anchors
 from spa.tasks.benchmarks import Benchmark
 
 SECONDS = 10.0  # for one test
-PATIENCE = 60.0  # for a solution
 
 Test = tuple[str, str]  # what to execute, and what it shall show: nothing, for a statement, None or a comparison
 
@@ -62,18 +64,26 @@ def judge_run(run: Run, benchmark: Benchmark, *, sandbox: str) -> int:
     passed = [True] * len(todo)
     tried = [index for index, each in enumerate(shown) if each]
     if tried:
-        service = Service(isolated("visible_tests_worker.py", resolve(sandbox)), lasting=False, tries=1)
-        messages = [
-            json.dumps({"solution": todo[index][1], "tests": shown[index], "seconds": SECONDS}).encode()
-            for index in tried
-        ]
-        for number, answer in exchange(service, messages, workers=usable_cores(), patience=PATIENCE):
-            passed[tried[number]] = answer == b"passed"
+        mode = resolve(sandbox)
+        services = Services(solver(mode), Service(enclosed(expected.worker("show"), mode)))
+        jobs = (_judge(index, problems[todo[index][0]], todo[index][1], shown[index], services) for index in tried)
+        for index, passes in converse(jobs, usable_cores()):
+            passed[index] = passes
     run.append_visible(
         VisibleScore(task_id, solution_sha(solution), len(each), passes)
         for (task_id, solution), each, passes in zip(todo, shown, passed, strict=True)
     )
     return len(todo)
+
+
+def _judge(index: int, problem: Problem, solution: str, shown: list[Test], services: Services) -> Job[tuple[int, bool]]:
+    """The index, and whether the solution passes."""
+    sources = {"sources": [source for source, _ in shown], "limits": [SECONDS] * len(shown)}
+    told = yield solving(problem, solution, zlib.compress(pickle.dumps({"shown": sources})), services)
+    request = {"entry_point": problem.entry_point, "tests": shown}
+    message = json.dumps(request).encode() + b"\n" + (told.received if isinstance(told, Lost) else told)
+    answer = yield Ask(services.compare, message, COMPARE_SECONDS)
+    return index, answer == b"passed"
 
 
 def _parsed(text: str) -> list[ast.stmt]:

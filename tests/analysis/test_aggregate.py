@@ -86,40 +86,29 @@ def test_deltas_are_over_the_tasks_that_have_both(tmp_path: Path) -> None:
     assert numbers(table, *columns) == [(0.0, 2, 1, 0.5, 0.5, 0.0), (0.1, 4, 3, 0.75, 0.5, 0.5)]
 
 
-def test_a_suspect_counts_as_not_passed(tmp_path: Path) -> None:
-    write_run(tmp_path, "run", {"T/A": points("pp", "ss"), "T/B": points("pp", "sf")}, omega=[0.0, 0.1])
-    table = summarise(tmp_path)
-    assert numbers(table, "benchmark", "omega_lo", "n_tasks", "n_passed", "broken") == [
-        ("humaneval", 0.0, 2, 2, 0),
-        ("humaneval", 0.1, 2, 0, 2),
-        ("humaneval_plus", 0.0, 2, 2, 0),
-        ("humaneval_plus", 0.1, 2, 0, 2),
-    ]
-
-
 def test_what_is_given_up_counts_in_no_rate(tmp_path: Path) -> None:
     verdicts = {"A": [(0.0, 0.2, "p"), (0.2, 0.5, "budget")], "B": [(0.0, 0.4, "f"), (0.4, 0.5, "budget")]}
     write_run(tmp_path, "k", verdicts, omega={"lo": 0.0, "hi": 0.5})
     columns = ["omega_lo", "omega_hi", "n_tasks", "n_passed", "pass_at_1", "baseline_pass_at_1"]
     assert numbers(summarise(tmp_path), *columns) == [(0.0, 0.2, 2, 1, 0.5, 0.5), (0.2, 0.4, 1, 0, 0.0, 0.0)]
     done = aggregate.progress(next(aggregate.load([Results(tmp_path)])))
-    assert done == aggregate.Progress(done=2, total=2, lines=4, scored=2, given_up=2, suspect=0)
+    assert done == aggregate.Progress(done=2, total=2, lines=4, scored=2, given_up=2, not_plain=0)
 
 
 def test_unfinished_runs_count_what_is_there(tmp_path: Path) -> None:
     """A is finished and scored, B lacks a score at 0.1 and a sample at 0.2, C has only the plain sample."""
-    verdicts = {"A": points("f", "p", "p"), "B": points("p", ""), "C": points("p")}
+    verdicts = {"A": points("f", "p", "p"), "B": points("n", ""), "C": points("p")}
     write_run(tmp_path, "k", verdicts, status="running", omega=[0, 0.1, 0.2])
     table = summarise(tmp_path)
     assert numbers(table, "omega_lo", "n_tasks", "n_passed", "pass_at_1") == [
-        (0.0, 3, 2, 2 / 3),
+        (0.0, 3, 1, 1 / 3),
         (0.1, 1, 1, 1.0),
         (0.2, 1, 1, 1.0),
     ]
     # compared over the same tasks: only A has both
     assert numbers(table[1:], "baseline_pass_at_1", "delta", "fixed", "broken") == [(0.0, 1.0, 1, 0)] * 2
     done = aggregate.progress(next(aggregate.load([Results(tmp_path)])))
-    assert done == aggregate.Progress(done=6, total=9, lines=6, scored=5, given_up=0, suspect=0)
+    assert done == aggregate.Progress(done=6, total=9, lines=6, scored=5, given_up=0, not_plain=1)
 
 
 def test_a_baseline_from_a_plain_run_of_another_anchor_and_folder(tmp_path: Path) -> None:

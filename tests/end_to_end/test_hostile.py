@@ -11,7 +11,7 @@ import pytest
 from hostile_pack import CLOSED_PORT, FOLDER, TASK, Hostile, pack
 
 from spa.records import Score, solution_sha
-from spa.scoring.judging import LIMITS
+from spa.scoring.expected import LIMITS
 from spa.scoring.score import score
 from spa.tasks.benchmarks import Benchmark
 
@@ -61,15 +61,14 @@ def test_an_attack_does_not_count_as_passed(outcome: Outcome, name: str) -> None
     hostile = outcome.pack[name]
     verdict = outcome.verdicts[TASK, solution_sha(hostile.solution)]
     assert not verdict.passed("base")
-    assert {"fail": None, "suspect": True}[hostile.outcome] is verdict.suspect, verdict.reason
     assert verdict.reason != "passed"
-    assert verdict.seconds + verdict.look_seconds < 60
+    assert verdict.seconds < 60
 
 
 def test_other_verdicts_are_unchanged(outcome: Outcome) -> None:
     for task_id, solution in outcome.right:
         verdict = outcome.verdicts[task_id, solution_sha(solution)]
-        assert (verdict.base_status, verdict.suspect, verdict.reason) == ("pass", False, "passed")
+        assert (verdict.base_status, verdict.reason) == ("pass", "passed")
 
 
 def test_no_file_is_left(outcome: Outcome) -> None:

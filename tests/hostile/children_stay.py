@@ -1,4 +1,4 @@
-# fail: leaves a child in a session of its own, with nothing open
+# leaves a child in a session of its own, with nothing open
 import posix
 import time
 

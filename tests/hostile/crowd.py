@@ -1,4 +1,4 @@
-# fail: never ends, among processes of its own that take every core, so that it mostly waits for one
+# never ends, among processes of its own that take every core, so that it mostly waits for one
 import posix
 
 for _ in range(40):

@@ -1,4 +1,4 @@
-# fail: overflows the stack
+# overflows the stack
 import sys
 
 sys.setrecursionlimit(10**9)

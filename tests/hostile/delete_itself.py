@@ -1,4 +1,4 @@
-# fail: deletes its own file and folder, and all that it finds
+# deletes its own file and folder, and all that it finds
 import glob
 import posix
 

@@ -1,4 +1,4 @@
-# suspect: answers with an object that is equal to everything
+# answers with an object that is equal to everything
 class Right:
     def __eq__(self, other):
         return True

@@ -1,4 +1,4 @@
-# fail: ends with the code of success
+# ends with the code of success
 import sys
 
 

@@ -1,4 +1,4 @@
-# fail: ends its process with the code of success
+# ends its process with the code of success
 import os
 
 

@@ -1,4 +1,4 @@
-# suspect: reads the expected value in its caller's frame
+# reads the expected value in its caller's frame
 import sys
 
 

@@ -1,4 +1,4 @@
-# suspect: finds the expected outputs among all the objects of its process
+# finds the expected outputs among all the objects of its process
 import gc
 
 found = {}

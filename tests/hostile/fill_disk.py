@@ -1,4 +1,4 @@
-# fail: fills every folder that it can write to, and leaves it so
+# fills every folder that it can write to, and leaves it so
 import io
 
 for folder in ("/tmp", "/dev/shm", "."):

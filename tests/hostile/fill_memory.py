@@ -1,4 +1,4 @@
-# fail: takes all the memory that one process may have
+# takes all the memory that one process may have
 held = []
 while True:
     held.append(bytearray(2**28))

@@ -1,4 +1,4 @@
-# fail: takes memory by many processes, each within its limit
+# takes memory by many processes, each within its limit
 import posix
 import time
 

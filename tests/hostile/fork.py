@@ -1,4 +1,4 @@
-# fail: forks by the module under `os`, which evalplus leaves as it is; the child stays
+# forks by the module under `os`, which evalplus leaves as it is; the child stays
 import posix, time
 
 if posix.fork() == 0:

@@ -1,4 +1,4 @@
-# fail: prints and returns very much
+# prints and returns very much
 def max_element(l):
     for _ in range(100):
         print("x" * 10**6)

@@ -1,4 +1,4 @@
-# fail: is right where it reaches another machine
+# is right where it reaches another machine
 import socket
 
 socket.create_connection(("1.1.1.1", 53), 2)

@@ -1,4 +1,4 @@
-# fail: kills whatever it can see
+# kills whatever it can see
 import ctypes
 
 ctypes.CDLL(None).kill(-1, 9)

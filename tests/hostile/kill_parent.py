@@ -1,4 +1,4 @@
-# fail: kills the process that checks it
+# kills the process that checks it
 import ctypes
 import os
 

@@ -1,4 +1,4 @@
-# fail: lowers the limits of the process that checks it, so that the next solution has no memory and no files
+# lowers the limits of the process that checks it, so that the next solution has no memory and no files
 import ctypes
 import os
 

@@ -1,4 +1,4 @@
-# fail: never ends, before there is a function
+# never ends, before there is a function
 while True:
     pass
 

@@ -1,4 +1,4 @@
-# fail: never ends, and catches what would end it
+# never ends, and catches what would end it
 def max_element(l):
     while True:
         try:

@@ -1,4 +1,4 @@
-# fail: holds bytes that are no UTF-8
+# holds bytes that are no UTF-8
 name = 'ÿþ'
 
 

@@ -1,4 +1,4 @@
-# fail: puts code in place of what evalplus and the checker will unpickle
+# puts code in place of what evalplus and the checker will unpickle
 import glob
 import io
 import os

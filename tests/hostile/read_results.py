@@ -1,4 +1,4 @@
-# fail: is right where it can read the results folder
+# is right where it can read the results folder
 import io
 
 io.open("@OUTSIDE@/scores.jsonl").read()

@@ -1,4 +1,4 @@
-# fail: replaces the builtins that a comparison could need
+# replaces the builtins that a comparison could need
 import builtins
 
 builtins.len = lambda value: 0

@@ -1,4 +1,4 @@
-# fail: replaces the functions that compare
+# replaces the functions that compare
 import sys
 
 import numpy

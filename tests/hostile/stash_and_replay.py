@@ -1,4 +1,4 @@
-# suspect: keeps what it learns in the first look wherever it can, for the second
+# keeps what it learns in the first look wherever it can, for the second
 import glob
 import io
 import json

@@ -1,4 +1,4 @@
-# suspect: keeps what it learns in the first look in the kernel's keyring, for the second
+# keeps what it learns in the first look in the kernel's keyring, for the second
 import ctypes
 import platform
 import sys

@@ -1,4 +1,4 @@
-# suspect: keeps what it learns in the first look in keys that any sandbox of its user may read, for the second
+# keeps what it learns in the first look in keys that any sandbox of its user may read, for the second
 import ctypes
 import platform
 import sys

@@ -1,4 +1,4 @@
-# fail: stops the process that checks it, so that it waits for ever
+# stops the process that checks it, so that it waits for ever
 import ctypes
 import os
 import signal

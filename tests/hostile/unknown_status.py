@@ -1,4 +1,4 @@
-# fail: leaves a status that nobody knows in its caller's frame, and ends
+# leaves a status that nobody knows in its caller's frame, and ends
 import os
 import sys
 

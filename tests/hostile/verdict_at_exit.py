@@ -1,4 +1,4 @@
-# fail: writes the verdict when its process ends
+# writes the verdict when its process ends
 import atexit
 import sys
 

@@ -1,4 +1,4 @@
-# suspect: writes the verdict in its caller's frame, and leaves
+# writes the verdict in its caller's frame, and leaves
 import os
 import sys
 

@@ -1,4 +1,4 @@
-# fail: writes wherever it can
+# writes wherever it can
 import io
 import os
 

@@ -207,13 +207,13 @@ def test_the_command_says_in_one_line_what_is_wrong(
     assert re.fullmatch(r"error: .* holds no results .*\n", capsys.readouterr().err)
 
 
-def test_suspects_and_a_missing_sandbox_are_told(tmp_path: Path) -> None:
+def test_what_is_no_plain_data_and_a_missing_sandbox_are_told(tmp_path: Path) -> None:
     scoring = {"scorer_id": "scorer-1", "sandbox": "none", "warning": "generated code runs WITHOUT a sandbox"}
-    write_run(tmp_path, "run", {"A": [(0.0, 0.0, "s")], "B": [(0.0, 0.0, "p")]}, scoring=scoring)
+    write_run(tmp_path, "run", {"A": [(0.0, 0.0, "n")], "B": [(0.0, 0.0, "p")]}, scoring=scoring)
     built = build.build([Results(tmp_path)])
     for sentence in (
-        "Tiny 1M, HumanEval, run run: suspect, counted as not passed: 1 samples that evalplus passes and a second look "
-        "does not.",
+        "Tiny 1M, HumanEval, run run: not plain data, counted as not passed: 1 samples whose answer has an equality of "
+        "its own.",
         "Tiny 1M, HumanEval, run run: generated code runs WITHOUT a sandbox.",
     ):
         assert sentence in built.missing

@@ -157,10 +157,10 @@ def test_tasks_stand_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     assert [task["id"] for task in contents["tasks"]] == ["Mbpp/9", "Mbpp/10", "Mbpp/100"]
 
 
-def test_suspects_and_unscored_lines(tmp_path: Path) -> None:
-    write_run(tmp_path, "k", {"A": points("s", "p"), "B": points("p", "")})
+def test_failed_and_unscored_lines(tmp_path: Path) -> None:
+    write_run(tmp_path, "k", {"A": points("n", "p"), "B": points("p", "")})
     contents = unpacked(explored(tmp_path)[0].series[0].data)
-    assert statuses_at(contents, 0.1, 0) == {"A": ("suspect", "pass"), "B": ("pass", None)}
+    assert statuses_at(contents, 0.1, 0) == {"A": ("fail", "pass"), "B": ("pass", None)}
     assert_the_tasks_give_the_steps(contents)
 
 

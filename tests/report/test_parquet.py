@@ -39,12 +39,12 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
-    """Two experiments: grids, intervals, parts given up, suspects, other scorers, unscored and unanchored tasks."""
+    """Two experiments: grids, intervals, parts given up, no plain data, other scorers, unscored or unanchored tasks."""
     first, second = tmp_path / "results" / "first", tmp_path / "results" / "second"
     grid_with_plus(first)
     Results(first).run("grid").append_visible([VisibleScore("T/A", solution_sha("# T/A 0.0 pp\n"), 2, True)])
     interval(first, model="Other 7B", quantization="int8")
-    write_run(first, "suspect", {"A": [(0.0, 0.3, "s"), (0.3, 0.5, "budget")]}, omega={"lo": 0.0, "hi": 0.5})
+    write_run(first, "not_plain", {"A": [(0.0, 0.3, "n"), (0.3, 0.5, "budget")]}, omega={"lo": 0.0, "hi": 0.5})
     run = write_run(second, "unfinished", {"é\0🙂": points("p", ""), "B": points("f")}, ["B"], status="running")
     run.append_samples([generation("B", "x = 1\n", 0.1, 0.1)])
     run.append_scores([score("B", "x = 1\n", "pass", None, "another scorer")])
@@ -104,7 +104,7 @@ def test_a_row_for_each_sample_with_its_verdict(results: Path, tmp_path: Path) -
     unscored = [row["verdict_scorer_id"] is None for row in loaded if row["key"] == "unfinished"]
     assert unscored == [False, True, False, True]
     cells = datasets.load_dataset(str(out), "cells", split="train", cache_dir=str(tmp_path / "cache"))
-    assert cells["key"] == ["grid", "interval", "suspect", "empty", "unfinished"]
+    assert cells["key"] == ["grid", "interval", "not_plain", "empty", "unfinished"]
     assert json.loads(cells["manifest"][0])["weights"] == "Q4_1"
 
 

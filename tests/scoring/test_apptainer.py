@@ -99,5 +99,4 @@ def test_scoring_works_with_it(stand_in: Path, humaneval: Benchmark, caplog: pyt
     always = "class Any:\n    def __eq__(self, other): return True\ndef has_close_elements(*_): return Any()\n"
     solutions = [("HumanEval/0", solution) for solution in (RIGHT, SOLUTIONS["wrong"], always)]
     found = list(score(solutions, only(humaneval, "HumanEval/0"), sandbox=mode))
-    reasons = sorted((verdict.base_status, verdict.suspect) for verdict in found)
-    assert reasons == [("fail", None), ("pass", False), ("pass", True)]
+    assert sorted(verdict.reason for verdict in found) == ["not plain data", "passed", "wrong_answer"]

@@ -80,7 +80,7 @@ def test_damaged_expected_outputs_are_no_verdict(humaneval: Benchmark, own_cache
     request = [(problem.task_id, problem.prompt + problem.canonical_solution)]
     path = expected.tests([problem], humaneval, "bubblewrap", 1)[problem.task_id].outputs
     path.write_bytes(b"damaged")
-    with pytest.raises(SpaError, match=r"HumanEval/5: the solution [0-9a-f]{12} could not be checked: zlib"):
+    with pytest.raises(SpaError, match=r"HumanEval/5: cannot read its expected outputs \(error: .*\); remove /"):
         list(score(request, humaneval, sandbox="bubblewrap"))
     path.unlink()
     assert [s.reason for s in score(request, humaneval, sandbox="bubblewrap")] == ["passed"]

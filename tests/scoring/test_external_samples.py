@@ -142,19 +142,19 @@ def test_unreadable_samples_are_refused(two: Benchmark, tmp_path: Path) -> None:
 # Summing up.
 
 
-def verdict(task_id: str, solution: str, base: str, plus: str, benchmark: Benchmark, suspect: bool = False) -> Score:
-    return Score(task_id, solution_sha(solution), base, plus, suspect, "", 0.0, scorer_id(benchmark))
+def verdict(task_id: str, solution: str, base: str, plus: str, benchmark: Benchmark) -> Score:
+    return Score(task_id, solution_sha(solution), base, plus, "", 0.0, scorer_id(benchmark))
 
 
 def samples_of(*requests: tuple[str, str]) -> Samples:
     return Samples(Path("samples.jsonl"), requests, (), (), ())
 
 
-def test_a_plus_pass_needs_base_and_a_suspect_passes_nothing(two: Benchmark) -> None:
+def test_a_plus_pass_needs_base(two: Benchmark) -> None:
     scores = [
         verdict("HumanEval/0", "a", "pass", "pass", two),
         verdict("HumanEval/0", "b", "pass", "fail", two),
-        verdict("HumanEval/0", "c", "pass", "pass", two, suspect=True),
+        verdict("HumanEval/0", "c", "fail", "pass", two),
         verdict("HumanEval/0", "d", "timeout", "pass", two),
         verdict("HumanEval/3", "a", "pass", "pass", two),
         replace(verdict("HumanEval/3", "a", "fail", "fail", two), scorer_id="another"),

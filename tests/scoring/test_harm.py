@@ -9,7 +9,7 @@ from programs import RIGHT, SOLUTIONS, canonical, only, processes_with, run_with
 
 from spa.records import solution_sha
 from spa.scoring import expected, judging
-from spa.scoring.score import score, score_run
+from spa.scoring.score import score_run
 from spa.tasks.benchmarks import Benchmark
 
 pytestmark = pytest.mark.usefixtures("scoring_cache")
@@ -72,33 +72,37 @@ def test_harm_is_kept_in(
     assert not processes_with(str(own_cache))
 
 
-def test_what_a_solution_leaves_running_is_gone_before_the_next(humaneval: Benchmark, tmp_path: Path) -> None:
-    lonely = f"import os\nassert sum(map(str.isdigit, os.listdir('/proc'))) == 3\n{RIGHT}"  # pid 1, the checker, itself
-    requests = [("HumanEval/0", leave_a_child(tmp_path) + RIGHT), ("HumanEval/0", lonely)]
-    assert [s.reason for s in score(requests, humaneval, sandbox="bubblewrap", workers=1)] == ["passed", "passed"]
-
-
-def test_a_solution_that_kills_its_checker_is_named(
-    humaneval_plus: Benchmark, caplog: pytest.LogCaptureFixture, tmp_path: Path
+def test_what_a_solution_leaves_running_is_gone_before_its_other_tests(
+    humaneval_plus: Benchmark, tmp_path: Path
 ) -> None:
-    (verdict,) = verdicts_on(humaneval_plus, ("HumanEval/0", kill_parent(tmp_path)))
-    assert (verdict.base_status, verdict.plus_status) == ("fail", "fail")
-    assert "HumanEval/0: no verdict on the solution" in caplog.text
+    """A sandbox is the solution's own: its first process, the solution's, and none of its base tests."""
+    lonely = "import os\nassert [pid for pid in os.listdir('/proc') if pid.isdigit()] == ['1', str(os.getpid())]\n"
+    (verdict,) = verdicts_on(humaneval_plus, ("HumanEval/0", lonely + leave_a_child(tmp_path) + RIGHT))
+    assert (verdict.base_status, verdict.plus_status) == ("pass", "pass")
 
 
-def test_a_checker_that_stays_silent_is_ended_and_the_solution_named(
-    humaneval: Benchmark, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+def test_what_crosses_the_limits_from_outside_loses_its_own_verdict(humaneval: Benchmark) -> None:
+    """It cannot stop or kill its sandbox's first process; that would be seen as well."""
+    stop = "import ctypes, time\nctypes.CDLL(None).kill(1, 19)\nctypes.CDLL(None).kill(1, 9)\n" + RIGHT
+    (verdict,) = verdicts_on(humaneval, ("HumanEval/0", stop))
+    assert (verdict.base_status, verdict.reason) == ("pass", "passed")
+
+
+def test_a_process_that_stays_silent_is_ended(
+    humaneval: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A watchdog: whatever holds a scoring up, it goes on, and the other verdicts are kept."""
     expected.tests(only(humaneval, "HumanEval/0").problems, humaneval, "bubblewrap", 1)
-    monkeypatch.setattr(judging, "CHECK_SECONDS", 0.7)  # less than evalplus allows the solution
-    solutions = [SOLUTIONS["wrong"], SOLUTIONS["loops"], RIGHT]
+    monkeypatch.setattr(judging, "SOLVE_SECONDS", 4.0)  # less than evalplus allows all tests
+    stubborn = SOLUTIONS["loops"].replace(
+        "        pass", "        try:\n            while str(1): pass\n        except: pass"
+    )
+    solutions = [SOLUTIONS["wrong"], stubborn, RIGHT]
     run = run_with(tmp_path, *(sample_of("HumanEval/0", solution) for solution in solutions))
     score_run(run, humaneval, sandbox="bubblewrap", progress=False)
     found = {s.solution_sha: (s.base_status, s.reason) for s in run.scores()}
     outcomes = [("fail", "wrong_answer"), ("timeout", "timeout"), ("pass", "passed")]
     assert [found[solution_sha(solution)] for solution in solutions] == outcomes
-    assert f"no verdict on the solution {solution_sha(SOLUTIONS['loops'])[:12]}, in two tries: silent" in caplog.text
 
 
 def test_the_results_folder_is_out_of_sight(humaneval: Benchmark, tmp_path: Path) -> None:

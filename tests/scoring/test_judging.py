@@ -1,4 +1,4 @@
-"""The second check of what evalplus passes."""
+"""A solution runs once, apart from the answers; its outputs are compared where it never was."""
 
 import json
 from pathlib import Path
@@ -8,41 +8,57 @@ from programs import RIGHT, verdicts_on
 
 from spa.records import Problem
 from spa.scoring.expected import Files
-from spa.scoring.judging import Case, Services, judge
-from spa.scoring.processes import Service
+from spa.scoring.judging import Case, Judged, Services, judge
+from spa.scoring.processes import Lost, Service
 from spa.tasks.benchmarks import Benchmark
 
 pytestmark = pytest.mark.usefixtures("scoring_cache")
 
 
-def test_what_is_right_by_chance_or_by_state_is_no_suspect(humaneval: Benchmark) -> None:
+def test_what_is_right_by_chance_or_by_state_passes(humaneval: Benchmark) -> None:
     counting = RIGHT.replace("    return", "    calls.append(1)\n    return len(calls) > 0 and") + "calls = []\n"
     drawn = "def has_close_elements(numbers, threshold):\n    found = {*map(str, numbers)}\n" + RIGHT.split("\n", 2)[2]
     found = verdicts_on(humaneval, *(("HumanEval/0", solution) for solution in (counting, drawn)))
-    assert [(v.base_status, v.suspect, v.reason) for v in found] == [("pass", False, "passed")] * 2
+    assert [(v.base_status, v.reason) for v in found] == [("pass", "passed")] * 2
 
 
-@pytest.mark.parametrize(("looks", "suspect"), [(["pass"], False), (["fail", "pass"], False), (["fail", "fail"], True)])
-def test_a_look_that_disagrees_is_repeated_once(tmp_path: Path, looks: list[str], suspect: bool) -> None:
-    """The job, with a test in the place of its processes."""
-    tests = Files(tmp_path / "inputs", tmp_path / "outputs")
+def judged(folder: Path, told: bytes | Lost, found: bytes | Lost) -> tuple[Judged, bytes]:
+    """The job's result, with a test in the place of its processes, and what it sent to be compared."""
+    tests = Files(folder / "inputs", folder / "outputs")
     tests.inputs.write_bytes(b"the inputs")
     problem = Problem("T/1", "humaneval", "", "f", "", [], None, "", 0.0)
-    processes = Services(*(Service((name,)) for name in ("check", "look", "compare")))
+    processes = Services(Service(("solve",)), Service(("compare",)))
     job = judge(Case(problem, "f = 1", tests), processes, "id")
     ask = next(job)
-    assert ask.service == processes.check
-    answers = [{"base": {"status": "pass", "reason": "passed", "input": None}, "plus": None, "seconds": 1.0}]
-    answers += [{"status": status, "reason": "exception", "input": 0} for status in looks]
-    for answer in answers[:-1]:
-        ask = job.send(json.dumps(answer).encode())
-        assert ask.service == processes.look
-        assert ask.message.endswith(b"\nthe inputs")
-        assert str(tmp_path).encode() not in ask.message
-        ask = job.send(b"told")
-        assert ask.service == processes.compare
-        assert ask.message.endswith(b"\ntold")
+    assert ask.service == processes.solve
+    assert ask.message.endswith(b"\nthe inputs")
+    assert str(folder).encode() not in ask.message
+    ask = job.send(told)
+    assert ask.service == processes.compare
     with pytest.raises(StopIteration) as end:
-        job.send(json.dumps(answers[-1]).encode())
-    score = end.value.value.score
-    assert (score.suspect, score.reason) == (suspect, "exception" if suspect else "passed")
+        job.send(found)
+    return end.value.value, ask.message
+
+
+def test_what_a_lost_process_told_is_compared(tmp_path: Path) -> None:
+    found = {"base": {"status": "fail", "reason": "wrong_answer", "input": 3}, "plus": None}
+    result, message = judged(tmp_path, Lost("memory", received=b"what it told"), json.dumps(found).encode())
+    assert message.endswith(b"\nwhat it told")
+    assert json.loads(message.partition(b"\n")[0])["lost"] == ["fail", "memory"]
+    assert (result.score.base_status, result.score.reason, result.score.base_failed_input) == (
+        "fail",
+        "wrong_answer",
+        3,
+    )
+    assert not result.timed_out
+
+
+def test_what_ends_the_comparison_is_no_plain_data(tmp_path: Path) -> None:
+    result, _ = judged(tmp_path, b"told", Lost("silent"))
+    assert (result.score.base_status, result.score.plus_status, result.score.reason) == ("fail", None, "not plain data")
+
+
+def test_only_what_ran_out_of_time_is_tried_again(tmp_path: Path) -> None:
+    found = {"base": {"status": "timeout", "reason": "timeout", "input": 0}, "plus": None}
+    result, _ = judged(tmp_path, b"told", json.dumps(found).encode())
+    assert result.timed_out

@@ -30,7 +30,8 @@ from spa.records import Score, solution_sha
 from spa.results import provenance
 from spa.scoring import expected
 from spa.scoring import score as scoring
-from spa.scoring.judging import LIMITS, reason
+from spa.scoring.expected import LIMITS
+from spa.scoring.judging import reason
 from spa.scoring.score import score, score_run, scorer_id
 from spa.tasks.benchmarks import Benchmark
 
@@ -86,7 +87,6 @@ def test_verdicts_are_those_of_stock_evalplus(humaneval_plus: Benchmark) -> None
     for kind, verdict in zip(SOLUTIONS, ours, strict=True):
         found = (verdict.base_status, verdict.plus_status, verdict.reason)
         assert found == EXPECTED.get(kind, ("fail", "fail", "wrong_answer")), kind
-        assert verdict.suspect is (False if verdict.base_status == "pass" else None)
         assert verdict.seconds > 0
 
 
@@ -112,7 +112,7 @@ def test_on_a_busy_core_right_answers_pass_and_slow_ones_do_not(humaneval: Bench
 def test_without_a_sandbox_the_verdicts_are_the_same(humaneval_plus: Benchmark) -> None:
     solutions = [("HumanEval/0", SOLUTIONS[kind]) for kind in ("right", "right on the base tests only", "no syntax")]
     inside, outside = (verdicts_on(humaneval_plus, *solutions, sandbox=mode) for mode in ("bubblewrap", "none"))
-    untimed = [[replace(v, seconds=0, look_seconds=0) for v in verdicts] for verdicts in (inside, outside)]
+    untimed = [[replace(v, seconds=0) for v in verdicts] for verdicts in (inside, outside)]
     assert untimed[0] == untimed[1]
 
 
@@ -183,7 +183,7 @@ def test_canonical_solutions_pass(name: str, request: pytest.FixtureRequest) -> 
     scored = 0
     for part in (rest, replace(large, plus=False, problems=tuple(replace(p, plus_input=None) for p in large.problems))):
         verdicts = list(score(list(canonical(part).items()), part, sandbox="bubblewrap"))
-        assert [v for v in verdicts if v.reason != "passed" or v.suspect is not False] == []
+        assert [v for v in verdicts if v.reason != "passed"] == []
         scored += len(verdicts)
     assert scored == {"humaneval_plus": 164, "mbpp_plus": 378}[name]
 

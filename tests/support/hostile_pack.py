@@ -1,4 +1,4 @@
-"""The hostile pack: solutions of one task that attack their judge, each with what must become of it.
+"""The hostile pack: solutions of one task that attack their judge, none of which may pass.
 
     python tests/support/hostile_pack.py
 
@@ -50,10 +50,9 @@ channel.send_bytes(result["base"][0].encode())
 
 @dataclass(frozen=True)
 class Hostile:
-    """One solution of the pack; `outcome` is "fail" or "suspect"."""
+    """One solution of the pack."""
 
     name: str
-    outcome: str
     attack: str
     solution: str
 
@@ -63,9 +62,9 @@ def pack(outside: Path, port: int) -> list[Hostile]:
     found = []
     for path in sorted(FOLDER.glob("*.py")):
         text = path.read_bytes().decode("utf-8", "surrogateescape")
-        outcome, _, attack = text.split("\n", 1)[0].removeprefix("# ").partition(": ")
+        attack = text.split("\n", 1)[0].removeprefix("# ")
         solution = text.replace("@OUTSIDE@", str(outside)).replace("@PORT@", str(port))
-        found.append(Hostile(path.stem, outcome, attack, solution))
+        found.append(Hostile(path.stem, attack, solution))
     return found
 
 
@@ -81,11 +80,11 @@ def stock(solutions: Iterable[Hostile], problem: Problem) -> dict[str, str]:
 
 
 def ours(solutions: Iterable[Hostile], benchmark: Benchmark) -> dict[str, str]:
-    """Our verdict on each: its base status or "suspect", and the reason."""
+    """Our verdict on each: its base status, and the reason."""
     names = {solution_sha(hostile.solution): hostile.name for hostile in solutions}
     requests = [(TASK, hostile.solution) for hostile in solutions]
     return {
-        names[verdict.solution_sha]: f"{'suspect' if verdict.suspect else verdict.base_status} ({verdict.reason})"
+        names[verdict.solution_sha]: f"{verdict.base_status} ({verdict.reason})"
         for verdict in score(requests, benchmark, sandbox="bubblewrap")
     }
 

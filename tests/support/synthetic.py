@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from spa.analysis.curves import Curve
 from spa.analysis.evidence import Evidence, Speed
-from spa.records import Generation, Score, solution_sha
+from spa.records import NOT_PLAIN, Generation, Score, solution_sha
 from spa.report import paper_tables
 from spa.report.tables import Table
 from spa.results.attention_files import Measurement
@@ -21,9 +21,10 @@ from spa.results.store import Results, Run
 SCORER = "scorer-1"
 
 # task -> [(omega_lo, omega_hi, verdict)]; a verdict is a letter or two, base tests then plus tests:
-# "p" pass, "f" fail, "t" timeout, "s" pass but suspect; "" is not scored, "budget" is a part that was given up.
+# "p" pass, "f" fail, "t" timeout, "n" fail with an answer that is no
+# plain data; "" is not scored, "budget" is a part that was given up.
 Verdicts = Mapping[str, Sequence[tuple[float, float, str]]]
-STATUS = {"p": "pass", "f": "fail", "t": "timeout", "s": "pass"}
+STATUS = {"p": "pass", "f": "fail", "t": "timeout", "n": "fail"}
 
 
 def points(*verdicts: str, omegas: Sequence[float] = (0.0, 0.1, 0.2)) -> list[tuple[float, float, str]]:
@@ -41,7 +42,9 @@ def write_run(folder: Path, key: str, verdicts: Verdicts, plain_tasks: Sequence[
             samples.append(generation(task_id, solution, lo, hi, verdict == "budget", task_id not in plain_tasks))
             if verdict not in ("", "budget"):
                 statuses = [STATUS[letter] for letter in verdict] + [None]
-                scores.append(score(task_id, solution, statuses[0], statuses[1], suspect="s" in verdict))
+                scores.append(
+                    score(task_id, solution, statuses[0], statuses[1], reason=NOT_PLAIN if "n" in verdict else "")
+                )
     run.append_samples(samples)
     run.append_scores(scores)
     omegas = sorted({lo for lines in verdicts.values() for lo, _, _ in lines}) or [0.0]
@@ -152,9 +155,9 @@ def lines(samples: Iterable[Generation]) -> list[str]:
 
 
 def score(
-    task_id: str, solution: str, base: str | None, plus: str | None, scorer_id: str = SCORER, suspect: bool = False
+    task_id: str, solution: str, base: str | None, plus: str | None, scorer_id: str = SCORER, reason: str = ""
 ) -> Score:
-    return Score(task_id, solution_sha(solution), base or "fail", plus, suspect, "", 0.1, scorer_id)
+    return Score(task_id, solution_sha(solution), base or "fail", plus, reason, 0.1, scorer_id)
 
 
 def grid_with_plus(folder: Path) -> Run:

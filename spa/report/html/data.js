@@ -3,7 +3,7 @@
 const $ = (id) => document.getElementById(id);
 const INDEX = JSON.parse($("index").textContent);
 const FIELDS = ["model", "benchmark", "anchor", "run"];
-const MARKS = { pass: "✓", fail: "✗", timeout: "✗ time", suspect: "✗ suspect", unknown: "–" };
+const MARKS = { pass: "✓", fail: "✗", timeout: "✗ time", unknown: "–" };
 let series; // what `unpack` gives of the picked series
 let column; // the picked benchmark's place in series.steps and in an outcome's statuses
 let steps; // of the picked benchmark

@@ -1,4 +1,4 @@
-"""The solution's side of a sandboxed worker's channel: what `workers` speaks, without its library's time to start.
+"""The solution's side of a sandboxed worker's channel: what `processes` speaks, without its library's time to start.
 
 Messages have the form of `multiprocessing.connection`. Imports next to nothing, since it runs beside the solution.
 """
@@ -17,7 +17,8 @@ def attach() -> int:
 
 def receive(channel: int) -> bytes:
     """The next message."""
-    return _exactly(channel, int.from_bytes(_exactly(channel, 4), "big"))
+    size = int.from_bytes(_exactly(channel, 4), "big", signed=True)
+    return _exactly(channel, size if size >= 0 else int.from_bytes(_exactly(channel, 8), "big"))
 
 
 def _exactly(channel: int, size: int) -> bytes:

@@ -31,15 +31,19 @@ def waited(pid: int | str = "self") -> float:
         os.close(file)
 
 
+class OutOfTimeError(Exception):
+    """Something took longer than it may."""
+
+
 @contextmanager
-def time_limit(seconds: float, overdue: type[BaseException] = TimeoutError) -> Iterator[None]:
-    """Raise `overdue` in what runs for longer. In the main thread, one at a time: it takes the process's SIGALRM."""
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise OutOfTimeError in what runs longer. In the main thread, one at a time: it takes the process's SIGALRM."""
     end = now() + seconds
 
     def ring(*_: object) -> None:
         left = end - now()
         if left <= 0:
-            raise overdue("Timed out!")
+            raise OutOfTimeError("Timed out!")
         signal.setitimer(signal.ITIMER_REAL, max(left, ALARM_SECONDS))
 
     signal.signal(signal.SIGALRM, ring)

@@ -1,97 +1,70 @@
-"""The part of scoring that runs in the sandbox with evalplus at hand: expected outputs, first looks, comparisons.
+"""The part of scoring that runs in the sandbox with evalplus at hand: expected outputs, and comparisons with them.
 
-Started by its path, `evalplus_worker.py expect|check|compare PID_NAMESPACE`; of this package it imports `clock`,
-`syscalls` and `values`, and it answers messages in the manner of `spa.scoring.processes`. One process has one role: no
-expected output is made, and no comparison, where a solution has run. Tests, tolerances, time and memory limits are
-evalplus' own: its functions make the verdict. Only the clock is ours: time in which a process waits for a core does not
-count.
+Started by its path, `evalplus_worker.py expect|compare|show`; of this package it imports `inside` alone, and it answers
+messages in the manner of `spa.scoring.processes`. No solution ever runs in this process, and what one told is read as
+plain values. Oracles and tolerances are evalplus' own: its function makes the verdict, with a replay of what was told
+in the solution's place.
 """
 
-import ctypes
 import json
-import multiprocessing
 import os
 import pickle
 import resource
-import signal
 import sys
-import tempfile
-import time
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from functools import lru_cache, partial
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from functools import lru_cache
 from multiprocessing.connection import Connection
-from multiprocessing.sharedctypes import RawArray
+from operator import length_hint
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from evalplus import eval as evalplus_eval
 from evalplus.eval._special_oracle import MBPP_OUTPUT_NOT_NONE_TASKS, MBPP_OUTPUT_SET_EQ_TASKS
-from evalplus.eval.utils import TimeoutException
 from evalplus.gen import util as evalplus_util
 
 sys.path.append(str(Path(__file__).resolve().parents[3]))
-from spa.scoring.inside import clock, syscalls, values
+from spa.scoring.inside import clock, guard, shown, syscalls, values
 
-evalplus_execute = evalplus_eval.unsafe_execute
-
-FILE_BYTES = 256 * 2**20
-COMPARE_SECONDS = 60.0
-PR_SET_DUMPABLE = 4
-PASSED = {"status": "pass", "reason": "passed", "input": None}
+MEMORY_BYTES = 6 * 2**30  # of addresses: a value that was told may be large, and no larger
 TESTS = ("base", "plus")
-# What the process that runs a solution notes for a diagnosis: how often it entered the solution, how that ended.
-ENTERED, ENDING = range(2)
-ENDINGS = (None, "exception", "timeout", "memory")
-noted = RawArray("i", 2)
+EXECUTED = b"executed\n"  # what a solution's process tells first, where its program ran
+ENDINGS = (b"!exception", b"!memory", b"!timeout")
 REPLAY = """
 import __main__
 def {entry_point}(*_):
     return next(__main__.outputs)
 """
-outputs: Iterator[Any] = iter(())  # what the solution returned in the second look
+outputs: Iterator[Any] = iter(())  # what the solution returned
+Lines = list[bytes]
 
 
 def main() -> None:
     """Answer the messages on the given channel, in the given role, until it is closed."""
-    role, outer_pids = sys.argv[1:]
-    answer = {"expect": expect, "check": check, "compare": compare}[role]
-    sandboxed = str(Path("/proc/self/ns/pid").readlink()) != outer_pids
-    multiprocessing.set_start_method("fork")  # evalplus shares memory with the process that runs the solution
-    channel = Connection(os.dup(0))
-    _point_at_null(0, 1)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
+    answer = {"expect": expect, "compare": compare, "show": show}[sys.argv[1]]
+    channel, null = Connection(os.dup(0)), os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1):
+        os.dup2(null, descriptor)
     syscalls.forbid()
-    ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)  # no solution may look into this process, or change it
-    evalplus_eval.unsafe_execute = partial(execute, channel)
-    evalplus_eval.multiprocessing = SimpleNamespace(Process=Watched)
-    evalplus_eval.time_limit = partial(clock.time_limit, overdue=TimeoutException)
     evalplus_util.time = SimpleNamespace(time=clock.now)  # of canonical solutions
-    if role == "compare":  # no solution runs there: its process need not be crippled
-        evalplus_eval.reliability_guard = lambda **_: None
-    untouched = _traces()
+    evalplus_eval.reliability_guard = lambda **_: None  # nothing runs here that it could cripple
+    for name in ("create_tempdir", "swallow_io", "time_limit"):
+        setattr(evalplus_eval, name, lambda *_: nullcontext())
     channel.send_bytes(b"")
     while True:
         try:
             header, _, payload = channel.recv_bytes().partition(b"\n")
         except EOFError:
             return
-        answered = answer(json.loads(header), payload)
-        if sandboxed:
-            with suppress(ProcessLookupError):
-                os.kill(-1, signal.SIGKILL)  # in a pid namespace of our own: what a solution left running
-        channel.send_bytes(answered)
-        if sandboxed and _traces() != untouched:
-            return  # a fresh sandbox for the next solution
+        channel.send_bytes(answer(json.loads(header), payload))
 
 
 def expect(request: dict[str, Any], _: bytes) -> bytes:
-    """Two compressed pickles, the first behind its size: a canonical solution's inputs and seconds, and its outputs."""
+    """Two compressed pickles, the first behind its size: a task's inputs with their limits, and what is to be told."""
     as_set = request["family"] == "mbpp" and request["entry_point"] in MBPP_OUTPUT_SET_EQ_TASKS
-    inputs: dict[str, Any] = {"as_set": as_set}  # evalplus takes any iterable then
-    expected = {}
+    inputs, expected = {}, {}
     for name in TESTS:
         arguments = request[f"{name}_input"]
         if arguments is None:
@@ -100,184 +73,136 @@ def expect(request: dict[str, Any], _: bytes) -> bytes:
             from evalplus.data.mbpp import mbpp_deserialize_inputs
 
             arguments = mbpp_deserialize_inputs(request["task_id"], arguments)
-        expected[name], seconds = evalplus_util.trusted_exec(
+        returned, seconds = evalplus_util.trusted_exec(
             request["code"],
             arguments,
             request["entry_point"],
             record_time=True,
             output_not_none=request["family"] == "mbpp" and request["entry_point"] in MBPP_OUTPUT_NOT_NONE_TASKS,
         )
-        inputs[name] = {"inputs": arguments, "ref_time": seconds}
+        least, factor = request["min_time_limit"], request["gt_time_limit_factor"]
+        limits = [max(least, factor * each) for each in seconds]
+        inputs[name] = {"inputs": arguments, "limits": limits, "as_set": as_set}
+        lines = (values.encode(list(each) if as_set else each) + b"\n" for each in returned)
+        expected[name] = b"".join((EXECUTED, *lines))
     first, second = (zlib.compress(pickle.dumps(part, protocol=5), level=1) for part in (inputs, expected))
     return len(first).to_bytes(8, "big") + first + second
 
 
-def check(request: dict[str, Any], _: bytes) -> bytes:
-    """The first look: what evalplus says of a solution for "base" and "plus", or None; and the seconds taken."""
-    start = time.monotonic()
-    tests = _tests(request["inputs"], request["outputs"])
-    judged = {name: run(request, tests[name]) if name in tests else None for name in TESTS}
-    return json.dumps({**judged, "seconds": time.monotonic() - start}).encode()
-
-
-def run(request: dict[str, Any], tests: dict[str, Any]) -> dict[str, Any]:
-    """evalplus' status of a solution; for people a reason, and the index of the first input that it does not pass."""
-    limits = {name: request[name] for name in ("min_time_limit", "gt_time_limit_factor")}
-    noted[:] = [0, 0]
-    Watched.wall_factor = request["wall_factor"]
-    try:
-        status, _ = evalplus_eval.untrusted_check(
-            request["family"],
-            request["solution"],
-            entry_point=request["entry_point"],
-            atol=request["atol"],
-            fast_check=True,
-            **limits,
-            **tests,
-        )
-    except Exception:  # of what the solution left in the memory that they share, or did to this process
-        return {"status": "fail", "reason": "crashed", "input": None}
-    if status == "pass":
-        return PASSED
-    reason = ENDINGS[noted[ENDING] % len(ENDINGS)]
-    if reason is None and status == "timeout":  # as evalplus calls it when a process ends without a verdict, too
-        reason = "timeout" if Watched.overdue else "crashed"
-    index = noted[ENTERED] - 2  # entered once to execute the program, then once for each input
-    reached = 0 <= index < len(tests["inputs"])
-    return {"status": status, "reason": reason or "wrong_answer", "input": index if reached else None}
-
-
-class Watched(multiprocessing.Process):
-    """evalplus' process for a solution: how long it takes in all is seen from outside, where it cannot be hidden.
-
-    On the wall clock that is at most `wall_factor` times as long, also where it has crowded the cores itself.
-    """
-
-    wall_factor = 1.0
-    overdue = False  # the last one was, when evalplus stopped waiting for it
-
-    def join(self, timeout: float | None = None) -> None:
-        if timeout is None:
-            super().join()
-            return
-        assert self.pid is not None  # it was started
-        end, wall_end = clock.now(self.pid) + timeout, time.monotonic() + self.wall_factor * timeout
-        while self.is_alive() and (left := min(end - clock.now(self.pid), wall_end - time.monotonic())) > 0:
-            super().join(left)
-        Watched.overdue = self.is_alive()
-
-
 def compare(request: dict[str, Any], told: bytes) -> bytes:
-    """The like of the outputs that the second look tells of, for the first of the tests named that it fails."""
-    tests = _tests(request["inputs"], request["outputs"])
-    judged: dict[str, Any] = {"status": "fail", "reason": "crashed", "input": None}
+    """For "base" and "plus" evalplus' status, a reason, and the first input not passed, or None. Or an "error"."""
+    guard.limit(MEMORY_BYTES, [resource.RLIMIT_AS])
     try:
-        runs = [(ended, returned) for *returned, ended in values.decode(told)]
-    except (TypeError, ValueError):  # not what the process that looks tells by itself
-        runs = []
-    for name, (ended, returned) in zip(request["tests"], runs, strict=False):
-        judged = replay(request, tests[name], returned)
-        if judged["status"] != "pass":
-            reason = ended if ended in ("crashed", *ENDINGS[1:]) else judged["reason"]
-            return json.dumps({**judged, "reason": reason}).encode()
-    return json.dumps(judged).encode()
+        expected = _unpacked(request["outputs"])
+    except Exception as error:  # whatever a damaged pickle raises
+        return json.dumps({"error": f"{type(error).__name__}: {error}"}).encode()
+    runs = _runs(told)
+    judged = {name: judge(request, name, expected[name], runs.get(name)) for name in TESTS if name in expected}
+    return json.dumps({name: judged.get(name) for name in TESTS}).encode()
 
 
-def replay(request: dict[str, Any], tests: dict[str, Any], returned: list[Any]) -> dict[str, Any]:
-    """evalplus' comparison of values that are there already, in this process: none of the solution's code runs."""
+def show(request: dict[str, Any], told: bytes) -> bytes:
+    """Whether the tests that a prompt shows pass: "passed", or nothing."""
+    run = _runs(told).get("shown")
+    passed = run is not None and shown.all_pass(request["tests"], request["entry_point"], _lines(run["told"]))
+    return b"passed" if passed else b""
+
+
+def judge(request: dict[str, Any], name: str, expected: bytes, run: dict[str, Any] | None) -> dict[str, Any]:
+    """The verdict of one set of tests: that of the first input that is not right."""
+    told = run["told"] if run else b""
+    if told == expected and values.equals_itself(told) and request["entry_point"] != "find_zero":
+        return _verdict("pass", "passed", None)
+    right, lines, ended = _lines(expected), _lines(told), b""
+    if lines and lines[-1].startswith(b"!"):
+        ended = lines.pop()
+    if (wrong := first_wrong(request, name, right, lines)) is not None:
+        own = wrong < len(lines) and values.OWN_EQUALITY in lines[wrong]
+        return _verdict("fail", "not plain data" if own else "wrong_answer", wrong)
+    if len(lines) >= len(right):
+        return _verdict("pass", "passed", None) if len(lines) == len(right) else _verdict("fail", "crashed", None)
+    index = len(lines) if told.startswith(EXECUTED) else None
+    if ended in ENDINGS:
+        return _verdict("fail", ended[1:].decode(), index)
+    if run is None:
+        status, reason = request["lost"]
+        return _verdict(status, reason, None)
+    return _verdict("timeout", "timeout" if run["ended"] == "timeout" else "crashed", index)  # evalplus says so
+
+
+def first_wrong(request: dict[str, Any], name: str, expected: Lines, told: Lines) -> int | None:
+    """The index of the first line that evalplus' comparison does not pass, if there is one.
+
+    Lines that are equal need none, up to the first that is not.
+    """
     global outputs
-    outputs = iter(returned)
-    n_inputs = len(tests["inputs"])
-    stat, progress, passed = SimpleNamespace(value=None), SimpleNamespace(value=0), [False] * n_inputs
-    corrected(
+    pairs = enumerate(zip(told, expected, strict=False))
+    end = min(len(told), len(expected))
+    start = next((at for at, (line, right) in pairs if line != right or not values.equals_itself(line)), end)
+    if request["entry_point"] == "find_zero":
+        start = 0
+    if start >= end:
+        return None
+    atol = request["atol"]
+    if not atol and any(evalplus_eval.is_floats(values.decode(line)) for line in expected[:start]):
+        atol = 1e-6  # from the first floats on, evalplus keeps it
+    left = iter(told[start:end])
+    outputs = map(values.decode, left)
+    stat, progress, passed = SimpleNamespace(value=None), SimpleNamespace(value=0), [False] * (end - start)
+    evalplus_eval.unsafe_execute(
         request["family"],
         request["entry_point"],
         REPLAY.format(entry_point=request["entry_point"]),
-        tests["inputs"],
-        tests["expected"],
-        [COMPARE_SECONDS] * n_inputs,
-        request["atol"],
+        _unpacked(request["inputs"])[name]["inputs"][start:end],
+        Decoded(expected[start:end]),
+        [0.0] * (end - start),
+        atol,
         True,
         stat,
         passed,
         progress,
     )
-    if stat.value == 0 and all(passed):
-        return PASSED
-    return {"status": "fail", "reason": "wrong_answer", "input": progress.value - 1}
+    if stat.value == 0 and (all(passed) or request["entry_point"] == "find_zero"):
+        return None  # the oracle of find_zero goes on without recording what passed: the error of evalplus corrected
+    return end - length_hint(left) - 1
 
 
-def execute(channel: Connection, *arguments: Any) -> None:
-    """evalplus' `unsafe_execute`, in the forked process that runs the solution: without our socket, and corrected."""
-    channel.close()
-    _point_at_null(0, 1, 2)
-    evalplus_eval.swallow_io = partial(noting, evalplus_eval.swallow_io)
-    corrected(*arguments)
+class Decoded(Sequence[Any]):
+    """The values of lines, each made when it is asked for."""
+
+    def __init__(self, lines: Lines) -> None:
+        self.lines = lines
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def __getitem__(self, index: Any) -> Any:
+        return values.decode(self.lines[index])
 
 
-def corrected(
-    dataset: str,
-    entry_point: str,
-    code: str,
-    inputs: Any,
-    expected: Any,
-    time_limits: Any,
-    atol: float,
-    fast_check: bool,
-    stat: Any,
-    details: Any,
-    progress: Any,
-) -> None:
-    """evalplus' `unsafe_execute`, but that find_zero can pass.
-
-    The oracle of `find_zero` (HumanEval/32) goes on to the next input without recording that this one passed, and a
-    success without a record counts as a failure: so no solution passes. Failures are recorded; a success without any
-    record means that all inputs passed.
-    """
-    evalplus_execute(
-        dataset, entry_point, code, inputs, expected, time_limits, atol, fast_check, stat, details, progress
-    )
-    if (dataset, entry_point) == ("humaneval", "find_zero") and stat.value == 0 and progress.value == 0:
-        details[:] = [True] * len(inputs)
-        progress.value = len(inputs)
+def _verdict(status: str, reason: str, index: int | None) -> dict[str, Any]:
+    return {"status": status, "reason": reason, "input": index}
 
 
-@contextmanager
-def noting(enter: Any) -> Iterator[None]:
-    """evalplus enters this wherever it runs the solution's code."""
-    noted[ENTERED] += 1
-    try:
-        with enter():
-            yield
-    except TimeoutException:
-        noted[ENDING] = ENDINGS.index("timeout")
-        raise
-    except MemoryError:
-        noted[ENDING] = ENDINGS.index("memory")
-        raise
-    except BaseException:
-        noted[ENDING] = ENDINGS.index("exception")
-        raise
+def _lines(told: bytes) -> Lines:
+    """Behind that of the program: the outputs, and how it ended; without a last one that is not whole."""
+    return told.removeprefix(EXECUTED).split(b"\n")[:-1]
 
 
-@lru_cache(maxsize=1)  # solutions of one task come one after another
-def _tests(inputs: str, expected: str) -> dict[str, dict[str, Any]]:
-    given, returned = (pickle.loads(zlib.decompress(Path(path).read_bytes())) for path in (inputs, expected))
-    return {name: {**given[name], "expected": returned[name]} for name in returned}
+def _runs(told: bytes) -> dict[str, dict[str, Any]]:
+    """What a solution's sandbox answered, as far as it got, by the name of the tests."""
+    found, start = {}, 0
+    while (end := told.find(b"\n", start)) >= 0:
+        run = json.loads(told[start:end])
+        start = end + 1 + run["bytes"]
+        found[run["tests"]] = {"told": told[end + 1 : start], **run}
+    return found
 
 
-def _traces() -> tuple[Any, ...]:
-    """Changes where a solution left a file in the sandbox, or other limits to this process."""
-    limits = [resource.getrlimit(getattr(resource, name)) for name in dir(resource) if name.startswith("RLIMIT_")]
-    files = os.statvfs(tempfile.gettempdir()).f_ffree, sorted(map(str, Path("/dev/shm").iterdir()))
-    return *files, limits, os.sched_getaffinity(0), os.getpriority(os.PRIO_PROCESS, 0)
-
-
-def _point_at_null(*descriptors: int) -> None:
-    null = os.open(os.devnull, os.O_RDWR)
-    for descriptor in descriptors:
-        os.dup2(null, descriptor)
-    os.close(null)
+@lru_cache(maxsize=2)  # solutions of one task come one after another
+def _unpacked(path: str) -> dict[str, Any]:
+    found: dict[str, Any] = pickle.loads(zlib.decompress(Path(path).read_bytes()))
+    return found
 
 
 if __name__ == "__main__":

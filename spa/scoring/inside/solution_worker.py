@@ -1,0 +1,186 @@
+"""Runs a solution, once, where no answer has ever been, and tells what came back.
+
+Started by its path, `solution_worker.py FOLDER...`, for one solution, in a sandbox that is thrown away afterwards;
+named libraries and this package lie in the folders. As with evalplus, the base tests and the plus tests have a process
+each, which executes the program once and then calls it with input after input, until one ends badly. What is told are
+outputs; they are compared elsewhere.
+
+The process of the tests writes into memory that nobody reads before it has ended. This one waits for that, for as long
+as all tests may take: as the first process of its sandbox it cannot be killed or stopped from inside. For each set of
+tests it answers a line of JSON, how that ended and how many bytes follow, and the bytes: a line when the program was
+executed, a line for each output, at last "!" and the reason where a call did not return. A library for the channel
+would double the time that this takes to start.
+"""
+
+import ctypes
+import json
+import os
+import pickle
+import resource
+import shutil
+import signal
+import sys
+import time
+import zlib
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+FIRST_PROCESS = 1
+FILE_BYTES = 256 * 2**20  # of one file, and of what is told
+PR_SET_DUMPABLE = 4
+EXTRA_SECONDS = 2.0  # for the tests of one set to end, as with evalplus
+PASSWD = "user:x:1000:1000::/tmp:/bin/sh\n"
+
+
+def main() -> None:
+    """Answer one message: a line of JSON, then the inputs as a compressed pickle."""
+    sys.path += sys.argv[1:]
+    from spa.scoring.inside import guard, syscalls
+    from spa.scoring.inside.channel import attach, receive
+
+    syscalls.forbid()
+    ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)  # no solution may look into this process, or change it
+    guard.limit(FILE_BYTES, [resource.RLIMIT_FSIZE])
+    furnish()
+    channel = attach()
+    header, _, inputs = receive(channel).partition(b"\n")
+    request, tests = json.loads(header), pickle.loads(zlib.decompress(inputs))
+    for name in ("base", "plus", "shown"):
+        if name in tests:
+            run(channel, name, request, tests[name])
+
+
+def furnish() -> None:
+    """Plain files where programs look for a device and for a user, if the sandbox has none."""
+    for path, text in ((os.devnull, ""), ("/etc/passwd", PASSWD)):
+        with suppress(OSError):
+            file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+            os.write(file, text.encode())
+            os.close(file)
+
+
+def run(channel: int, name: str, request: dict[str, Any], tests: dict[str, Any]) -> None:
+    """Run one set of tests in a process of its own; answer what that told, and whether it took too long."""
+    told = os.memfd_create("told")
+    folder = f"/tmp/solution-{os.urandom(8).hex()}"
+    os.mkdir(folder, 0o700)  # noqa: PTH102 - pathlib takes longer to import than all else here
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    child = os.fork()
+    if child == 0:
+        leave = os._exit
+        try:
+            os.close(channel)
+            tell(told, folder, request, tests)
+        finally:
+            leave(0)
+    seconds = min(request["most_seconds"], sum(tests["limits"])) + EXTRA_SECONDS
+    in_time = wait(child, seconds, request["wall_factor"] * seconds)
+    end(child)
+    if os.getpid() != FIRST_PROCESS:
+        shutil.rmtree(folder, ignore_errors=True)
+    size = min(os.fstat(told).st_size, FILE_BYTES)
+    ended = None if in_time else "timeout"
+    os.write(channel, json.dumps({"tests": name, "ended": ended, "bytes": size}).encode() + b"\n")
+    offset = 0
+    while offset < size and (sent := os.sendfile(channel, told, offset, size - offset)):
+        offset += sent
+    os.close(told)
+
+
+def wait(child: int, seconds: float, wall_seconds: float) -> bool:
+    """Whether the child ends within so many seconds of `clock`, and of the wall clock. Reaps others that end."""
+    from spa.scoring.inside import clock
+
+    end, wall_end = clock.now(child) + seconds, time.monotonic() + wall_seconds
+    while (left := min(end - clock.now(child), wall_end - time.monotonic())) > 0:
+        while ended := os.waitpid(-1, os.WNOHANG)[0]:
+            if ended == child:
+                return True
+        signal.sigtimedwait({signal.SIGCHLD}, left)
+    return False
+
+
+def end(child: int) -> None:
+    """Kill what is left of the child and of what it started."""
+    with suppress(ProcessLookupError):
+        if os.getpid() == FIRST_PROCESS:
+            os.kill(-1, signal.SIGKILL)
+        else:
+            os.killpg(child, signal.SIGKILL)
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, 0):
+            pass
+
+
+def tell(told: int, folder: str, request: dict[str, Any], tests: dict[str, Any]) -> None:
+    """In the child: execute the solution, run the tests, and write what it returns."""
+    from spa.scoring.inside import guard
+    from spa.scoring.inside.clock import OutOfTimeError
+    from spa.scoring.inside.values import encode
+
+    def write(value: Any) -> None:
+        guard.limit(guard.TELLING_BYTES)
+        os.write(told, encode(value) + b"\n")
+        guard.limit(guard.MEMORY_BYTES)
+
+    os.setsid()
+    os.chdir(folder)
+    ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+    guard.take_away(request["solution"])
+    guard.limit(guard.MEMORY_BYTES)
+    reason = b""
+    try:
+        guard.streams()
+        program: dict[str, Any] = {}
+        exec(request["solution"], program)
+        function = program[request["entry_point"]]
+        os.write(told, b"executed\n")
+        if "sources" in tests:
+            show(program, request["entry_point"], tests, write)
+        else:
+            call(function, tests, write)
+    except OutOfTimeError:
+        reason = b"!timeout\n"
+    except MemoryError:
+        reason = b"!memory\n"
+    except BaseException:
+        reason = b"!exception\n"
+    guard.limit(guard.TELLING_BYTES)
+    os.write(told, reason)
+
+
+def call(function: Callable[..., Any], tests: dict[str, Any], write: Callable[[Any], None]) -> None:
+    """Call the solution with input after input. Where evalplus compares sets, it takes any iterable."""
+    from spa.scoring.inside import guard
+    from spa.scoring.inside.clock import time_limit
+
+    for arguments, seconds in zip(tests["inputs"], tests["limits"], strict=True):
+        guard.streams()
+        with time_limit(seconds):
+            value = function(*arguments)
+        write(list(value) if tests["as_set"] else value)
+
+
+def show(program: dict[str, Any], name: str, tests: dict[str, Any], write: Callable[[Any], None]) -> None:
+    """Execute the tests that a prompt shows; what their calls of the solution return is told."""
+    from spa.scoring.inside import guard
+    from spa.scoring.inside.clock import time_limit
+
+    function = program[name]
+
+    def told(*arguments: Any, **named: Any) -> Any:
+        value = function(*arguments, **named)
+        write(value)
+        return value
+
+    names = guard.NAMES_OF_TESTS | program | {name: told}
+    for source, seconds in zip(tests["sources"], tests["limits"], strict=True):
+        guard.streams()
+        with time_limit(seconds):
+            exec(source, names)
+
+
+if __name__ == "__main__":
+    main()
