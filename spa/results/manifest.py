@@ -39,6 +39,7 @@ class ScoringReport:
     """What one scoring did."""
 
     scored: int = 0
+    scorer_id: str
     already: int = 0  # distinct solutions that had a verdict under this scorer_id
     sandbox: str | None = None  # "bubblewrap" or "none"; None where nothing was left to score
     warning: str | None = None  # where that is "none"
@@ -53,7 +54,6 @@ class ScoringReport:
 class Scoring(ScoringReport):
     """How a run was scored. Sandbox, warning, retries and seconds are of the scoring that scored last."""
 
-    scorer_id: str
     plus: bool = False
     data_md5: str | None = None
 

@@ -149,6 +149,13 @@ class Run:
     def append_scores(self, scores: Iterable[Score]) -> None:
         append_lines(self.scores_path, scores)
 
+    def drop_scores(self, worthless: Iterable[Score]) -> None:
+        """Remove the verdicts of this scorer on these solutions."""
+        names = {(score.scorer_id, score.task_id, score.solution_sha) for score in worthless}
+        if names:
+            kept = [s for s in self.scores() if (s.scorer_id, s.task_id, s.solution_sha) not in names]
+            replace_lines(self.scores_path, kept)
+
     @contextmanager
     def locked(self, shard: Shard | None = None) -> Iterator[None]:
         """Hold the run, or one shard of it, for this process; another process that does is a `SpaError` that names it.

@@ -18,7 +18,7 @@ from spa.errors import SpaError
 from spa.records import Score, solution_sha
 from spa.results.files import write_atomically
 from spa.results.store import Run
-from spa.scoring.score import Request, corrections, name_tasks, score_into, scorer_id
+from spa.scoring.score import Request, corrections, name_tasks, score_into
 from spa.statistics import mcnemar_exact
 from spa.tasks.benchmarks import Benchmark
 
@@ -61,7 +61,7 @@ def score_samples(
         summary_path.unlink(missing_ok=True)  # of earlier samples: none is better than a wrong one
         requests = samples.requests + (other.requests if other else ())
         report = score_into(run, requests, benchmark, sandbox, progress=True, hidden=out)
-        scores = run.scores()
+        scores = [score for score in run.scores() if score.scorer_id == report.scorer_id]
         summary = summarize(samples, scores, benchmark) | {"scoring": asdict(report)}
         if other:
             compared = summarize(other, scores, benchmark)
@@ -116,7 +116,6 @@ def summarize(samples: Samples, scores: Iterable[Score], benchmark: Benchmark) -
         "repeated": samples.repeated,
         "base": rate(passes["base"]),
         "plus": rate(passes["plus"]) if benchmark.plus else None,
-        "scorer_id": scorer_id(benchmark),
         "corrections": corrections(benchmark),
     }
 
@@ -198,8 +197,7 @@ def _folder(path: Path, prompts: dict[str, str]) -> Iterator[Request]:
 
 def _passes(samples: Samples, scores: Iterable[Score], benchmark: Benchmark) -> dict[str, Passes]:
     """Under "base", and under "plus" where there are such tests. A plus pass needs the base tests too."""
-    identifier = scorer_id(benchmark)
-    verdicts = {(s.task_id, s.solution_sha): s for s in scores if s.scorer_id == identifier}
+    verdicts = {(s.task_id, s.solution_sha): s for s in scores}
     base, plus = defaultdict[str, list[bool]](list), defaultdict[str, list[bool]](list)
     for task_id, solution in samples.requests:
         verdict = verdicts[task_id, solution_sha(solution)]

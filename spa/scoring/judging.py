@@ -37,10 +37,11 @@ class Case:
 
 @dataclass(frozen=True)
 class Judged:
-    """A verdict, and whether a busy machine may be why it failed: then it is repeated with nothing beside it."""
+    """A verdict, and what may be why it failed."""
 
     score: Score
-    timed_out: bool
+    timed_out: bool  # on a busy machine, perhaps: it is repeated with nothing beside it
+    crashed: bool  # a process of ours ended, which no solution should be able to end
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,8 @@ def judge(case: Case, services: Services, scorer_id: str) -> Job[Judged]:
     }
     message = json.dumps(request).encode() + b"\n" + (told.received if isinstance(told, Lost) else told)
     found = yield Ask(services.compare, message, COMPARE_SECONDS)
-    if isinstance(found, Lost):  # over what was told
+    lost_over_it = isinstance(found, Lost)
+    if isinstance(found, Lost):
         failed = {"status": "fail", "reason": NOT_PLAIN, "input": None}
         found = json.dumps({"base": failed, "plus": failed if case.problem.plus_input is not None else None}).encode()
     judged = json.loads(found)
@@ -107,7 +109,8 @@ def judge(case: Case, services: Services, scorer_id: str) -> Job[Judged]:
         base_failed_input=base["input"],
         plus_failed_input=plus and plus["input"],
     )
-    return Judged(score, "timeout" in failures)
+    ended = isinstance(told, Lost) and told.cause == "ended"
+    return Judged(score, "timeout" in failures, crashed=ended or lost_over_it)
 
 
 def reason(solution: str, entry_point: str, failures: list[str]) -> str:

@@ -68,8 +68,9 @@ Job = Generator[Ask, bytes | Lost, T]
 def converse(jobs: Iterable[Job[T]], workers: int) -> Generator[T, None, None]:
     """Run the jobs, `workers` at once; yield their results as they come.
 
-    A message whose process was lost goes to a fresh one, `tries` times in all: so this always ends. A process that ends
-    before it is ready is a SpaError. When this is closed, no process is left.
+    `jobs` is asked for the next one whenever a worker is free, also where it had none before. A message whose process
+    was lost goes to a fresh one, `tries` times in all: so this always ends. A process that ends before it is ready is a
+    SpaError. When this is closed, no process is left.
     """
     waiting = iter(jobs)
     idle: dict[Service, list[_Process]] = defaultdict(list)

@@ -28,6 +28,7 @@ from spa.scoring import apptainer
 logger = logging.getLogger(__name__)
 
 MODES = ("auto", "bubblewrap", "apptainer:IMAGE", "none")
+PROTECTING = ("bubblewrap", "apptainer")
 NAMESPACES = ("user", "pid", "net", "ipc", "uts", "cgroup-try")
 ENVIRONMENT = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH")  # all that a sandboxed program sees of ours
 RESET = ("LD_LIBRARY_PATH",)  # of these, what apptainer does not pass on

@@ -4,13 +4,15 @@ evalplus' functions make the verdict, not its `evaluate` command: that one reuse
 every task, starts more workers than there are cores, and writes its ground truth in place, from code in no sandbox.
 
 Each distinct (task_id, solution) is judged once, and verdicts come one by one: an interruption loses none of them.
-They are kept under a `scorer_id`, which stands for the data, evalplus' version, our corrections and the limits.
+They are kept under a `scorer_id`, which stands for the data, evalplus' version, our corrections, the limits and the
+kind of sandbox.
 """
 
 import hashlib
 import json
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
@@ -23,11 +25,11 @@ from spa.records import NOT_PLAIN, Score, solution_sha
 from spa.results.manifest import Manifest, Scoring, ScoringReport
 from spa.results.provenance import usable_cores
 from spa.results.store import Run
-from spa.scoring import control, expected
+from spa.scoring import expected
+from spa.scoring.control import Controlled, UnfitError
 from spa.scoring.expected import LIMITS
-from spa.scoring.judging import Case, Judged, judge, services
-from spa.scoring.processes import converse
-from spa.scoring.sandbox import UNPROTECTED, resolve
+from spa.scoring.judging import Case, judge, services
+from spa.scoring.sandbox import PROTECTING, UNPROTECTED, resolve
 from spa.tasks.benchmarks import Benchmark
 
 logger = logging.getLogger(__name__)
@@ -47,9 +49,13 @@ MEMORY = "right answers keep within the memory limit, which their plus tests exc
 PLUS_CORRECTIONS = {"humaneval": {}, "mbpp": {"Mbpp/255": MEMORY, "Mbpp/392": MEMORY}}
 
 
-def scorer_id(benchmark: Benchmark) -> str:
-    """Verdicts under equal ids are interchangeable; it does not depend on which tasks were selected."""
+def scorer_id(benchmark: Benchmark, sandbox: str) -> str:
+    """Verdicts under equal ids are interchangeable; it does not depend on which tasks were selected.
+
+    Of `sandbox` it holds the kind, without an image: verdicts made without protection are of their own.
+    """
     facts = {
+        "sandbox": sandbox.partition(":")[0],
         "data": benchmark.md5,
         "plus": benchmark.plus,
         "evalplus": version("evalplus"),
@@ -92,9 +98,9 @@ def score_and_record(run: Run, benchmark: Benchmark, *, sandbox: str) -> None:
         manifest = manifest or run.manifest()
         earlier = manifest.scoring
         last = replace(report, seconds=round(report.seconds, 3))
-        if not report.scored:
-            last = replace(last, **{name: getattr(earlier or ScoringReport(), name) for name in OF_THE_LAST_SCORING})
-        scoring = Scoring(**asdict(last), scorer_id=scorer_id(benchmark), plus=benchmark.plus, data_md5=benchmark.md5)
+        if earlier and not report.scored:
+            last = replace(last, **{name: getattr(earlier, name) for name in OF_THE_LAST_SCORING})
+        scoring = Scoring(**asdict(last), plus=benchmark.plus, data_md5=benchmark.md5)
         return replace(manifest, scoring=scoring)
 
     run.describe(described)
@@ -131,30 +137,53 @@ def score_into(
 
     `truncated` solutions were cut by the token limit; that is why they fail, where they do.
     """
-    start, identifier = time.monotonic(), scorer_id(benchmark)
+    start = time.monotonic()
     cut = {(task_id, solution_sha(solution)) for task_id, solution in truncated}
     distinct = {(task_id, solution_sha(solution)): (task_id, solution) for task_id, solution in requests}
-    verdicts = {(s.task_id, s.solution_sha): s for s in run.scores() if s.scorer_id == identifier}
+    mode, verdicts = _earlier(run, distinct, benchmark, sandbox)
     todo = {name: request for name, request in distinct.items() if name not in verdicts}
-    mode = resolve(sandbox) if todo else None
-    if mode:
+    if todo:
         fresh = _verdicts(list(todo.values()), benchmark, mode, usable_cores(), hidden)
-        for verdict in tqdm(fresh, "scoring", total=len(todo), unit="solution", disable=not progress):
-            name = verdict.task_id, verdict.solution_sha
-            verdicts[name] = replace(verdict, reason="truncated") if name in cut and not verdict.passed() else verdict
-            run.append_scores([verdicts[name]])
+        try:
+            for verdict in tqdm(fresh, "scoring", total=len(todo), unit="solution", disable=not progress):
+                name = verdict.task_id, verdict.solution_sha
+                cut_short = name in cut and not verdict.passed()
+                verdicts[name] = replace(verdict, reason="truncated") if cut_short else verdict
+                run.append_scores([verdicts[name]])
+        except UnfitError as error:
+            run.drop_scores(error.worthless)
+            raise
     made = [verdicts[name] for name in todo]
     return ScoringReport(
         scored=len(todo),
+        scorer_id=scorer_id(benchmark, mode),
         already=len(distinct) - len(todo),
-        sandbox=mode,
-        warning=UNPROTECTED if mode == "none" else None,
+        sandbox=mode if todo else None,
+        warning=UNPROTECTED if todo and mode == "none" else None,
         corrections=corrections(benchmark),
         not_plain=sum(verdicts[name].reason == NOT_PLAIN for name in distinct),
         seconds=time.monotonic() - start,
         retried=sum(verdict.retry_seconds > 0 for verdict in made),
         retry_seconds=sum(verdict.retry_seconds for verdict in made),
     )
+
+
+def _earlier(
+    run: Run, wanted: Collection[Request], benchmark: Benchmark, sandbox: str
+) -> tuple[str, dict[Request, Score]]:
+    """The sandbox mode to score in, and the verdicts that the run has of it.
+
+    Where any will do, all verdicts of one that protects are enough: then it need not work here.
+    """
+    found: dict[str, dict[Request, Score]] = defaultdict(dict)
+    for score in run.scores():
+        found[score.scorer_id][score.task_id, score.solution_sha] = score
+    for mode in PROTECTING if sandbox == "auto" else (sandbox,):
+        verdicts = found[scorer_id(benchmark, mode)]
+        if verdicts.keys() >= set(wanted):
+            return mode, verdicts
+    mode = resolve(sandbox)
+    return mode, found[scorer_id(benchmark, mode)]
 
 
 def _verdicts(
@@ -167,21 +196,18 @@ def _verdicts(
     order = {task_id: position for position, task_id in enumerate(problems)}
     distinct = sorted(dict.fromkeys(requests), key=lambda request: order[request[0]])
     cases = [Case(problems[task_id], solution, tests[task_id]) for task_id, solution in distinct]
-    processes, identifier = services(mode, hidden), scorer_id(benchmark)
+    processes, identifier = services(mode, hidden), scorer_id(benchmark, mode)
 
-    def judged(cases: Sequence[Case], workers: int) -> Iterator[Judged]:
-        jobs = [control.job(judge(case, processes, identifier), passes) for case, passes in control.cases(cases)]
-        return control.checked(converse(jobs, workers))
-
+    controlled = Controlled(cases, lambda case: judge(case, processes, identifier))
     again: dict[Request, float] = {}
-    for result in judged(cases, workers):
+    for result in controlled.judged(cases, workers):
         score = result.score
         if result.timed_out and workers > 1:
             again[score.task_id, score.solution_sha] = score.seconds
         else:
             yield score
     late = [case for case in cases if (case.problem.task_id, solution_sha(case.solution)) in again]
-    for score in (result.score for result in judged(late, 1)):
+    for score in (result.score for result in controlled.judged(late, 1)):
         yield replace(score, retry_seconds=again[score.task_id, score.solution_sha])
 
 

@@ -51,7 +51,7 @@ def test_the_last_shard_scores(tiny_llama: Path, tmp_path: Path, monkeypatch: py
 
     def score_run(run: Run, *_: Any, **__: Any) -> ScoringReport:
         scored.append(len(run.samples()))
-        return ScoringReport()
+        return ScoringReport(scorer_id="id")
 
     monkeypatch.setattr(score, "score_run", score_run)
     for number in (2, 1, 2):  # once more: nothing is left to decode, and scoring goes on where it stopped

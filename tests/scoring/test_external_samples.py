@@ -16,7 +16,6 @@ from spa.errors import SpaError
 from spa.records import Score, solution_sha
 from spa.results.store import Run
 from spa.scoring.external_samples import Samples, flips, read_samples, render, score_samples, summarize
-from spa.scoring.score import scorer_id
 from spa.tasks.benchmarks import Benchmark
 
 pytestmark = pytest.mark.usefixtures("scoring_cache")
@@ -142,8 +141,8 @@ def test_unreadable_samples_are_refused(two: Benchmark, tmp_path: Path) -> None:
 # Summing up.
 
 
-def verdict(task_id: str, solution: str, base: str, plus: str, benchmark: Benchmark) -> Score:
-    return Score(task_id, solution_sha(solution), base, plus, "", 0.0, scorer_id(benchmark))
+def verdict(task_id: str, solution: str, base: str, plus: str) -> Score:
+    return Score(task_id, solution_sha(solution), base, plus, "", 0.0, "id")
 
 
 def samples_of(*requests: tuple[str, str]) -> Samples:
@@ -152,12 +151,11 @@ def samples_of(*requests: tuple[str, str]) -> Samples:
 
 def test_a_plus_pass_needs_base(two: Benchmark) -> None:
     scores = [
-        verdict("HumanEval/0", "a", "pass", "pass", two),
-        verdict("HumanEval/0", "b", "pass", "fail", two),
-        verdict("HumanEval/0", "c", "fail", "pass", two),
-        verdict("HumanEval/0", "d", "timeout", "pass", two),
-        verdict("HumanEval/3", "a", "pass", "pass", two),
-        replace(verdict("HumanEval/3", "a", "fail", "fail", two), scorer_id="another"),
+        verdict("HumanEval/0", "a", "pass", "pass"),
+        verdict("HumanEval/0", "b", "pass", "fail"),
+        verdict("HumanEval/0", "c", "fail", "pass"),
+        verdict("HumanEval/0", "d", "timeout", "pass"),
+        verdict("HumanEval/3", "a", "pass", "pass"),
     ]
     samples = samples_of(*(("HumanEval/0", text) for text in "abcd"), ("HumanEval/3", "a"))
     summary = summarize(samples, scores, two)
@@ -167,7 +165,7 @@ def test_a_plus_pass_needs_base(two: Benchmark) -> None:
 
 
 def test_without_plus_tests_there_is_no_plus_rate(humaneval: Benchmark) -> None:
-    verdicts = [replace(verdict("HumanEval/0", "a", "pass", "", humaneval), plus_status=None)]
+    verdicts = [replace(verdict("HumanEval/0", "a", "pass", ""), plus_status=None)]
     summary = summarize(samples_of(("HumanEval/0", "a")), verdicts, humaneval)
     assert (summary["base"], summary["plus"]) == ({"n_passed": 1, "pass_at_1": 1.0}, None)
     assert render(summary) == "humaneval, base tests: Pass@1 1.0000 (1/1 samples pass)"

@@ -32,6 +32,7 @@ from spa.scoring import expected
 from spa.scoring import score as scoring
 from spa.scoring.expected import LIMITS
 from spa.scoring.judging import reason
+from spa.scoring.sandbox import UNPROTECTED
 from spa.scoring.score import score, score_run, scorer_id
 from spa.tasks.benchmarks import Benchmark
 
@@ -112,7 +113,7 @@ def test_on_a_busy_core_right_answers_pass_and_slow_ones_do_not(humaneval: Bench
 def test_without_a_sandbox_the_verdicts_are_the_same(humaneval_plus: Benchmark) -> None:
     solutions = [("HumanEval/0", SOLUTIONS[kind]) for kind in ("right", "right on the base tests only", "no syntax")]
     inside, outside = (verdicts_on(humaneval_plus, *solutions, sandbox=mode) for mode in ("bubblewrap", "none"))
-    untimed = [[replace(v, seconds=0) for v in verdicts] for verdicts in (inside, outside)]
+    untimed = [[replace(v, seconds=0, scorer_id="") for v in verdicts] for verdicts in (inside, outside)]
     assert untimed[0] == untimed[1]
 
 
@@ -235,11 +236,35 @@ def test_a_selection_of_tasks_is_scored_alone(humaneval: Benchmark, tmp_path: Pa
 def test_the_scorer_id_stands_for_what_a_verdict_depends_on(
     humaneval_plus: Benchmark, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    identifier = scorer_id(humaneval_plus)
-    assert scorer_id(only(humaneval_plus, "HumanEval/0")) == identifier
-    changed = {scorer_id(replace(humaneval_plus, plus=False)), scorer_id(replace(humaneval_plus, md5=""))}
+    modes = ("bubblewrap", "none", "apptainer:one.sif")
+    identifiers = [scorer_id(humaneval_plus, mode) for mode in modes]
+    assert scorer_id(only(humaneval_plus, "HumanEval/0"), "bubblewrap") == identifiers[0]
+    assert scorer_id(humaneval_plus, "apptainer:other.sif") == identifiers[2]
+    others = (replace(humaneval_plus, plus=False), replace(humaneval_plus, md5=""))
+    changed = [scorer_id(each, "bubblewrap") for each in others]
     monkeypatch.setitem(scoring.LIMITS, "min_time_limit", 2.0)
-    assert len({identifier, scorer_id(humaneval_plus), *changed}) == 4
+    assert len({*identifiers, *changed, scorer_id(humaneval_plus, "bubblewrap")}) == 6
+
+
+def test_verdicts_without_protection_stay_apart(humaneval: Benchmark, tmp_path: Path) -> None:
+    run = run_with(tmp_path, sample_of("HumanEval/0", SOLUTIONS["right"]))
+    bare = score_run(run, humaneval, sandbox="none", progress=False)
+    assert (bare.scored, bare.warning) == (1, UNPROTECTED)
+    kept = score_run(run, humaneval, sandbox="auto", progress=False)
+    assert (kept.scored, kept.already, kept.sandbox, kept.warning) == (1, 0, "bubblewrap", None)
+    assert kept.scorer_id != bare.scorer_id
+    again = score_run(run, humaneval, sandbox="none", progress=False)
+    assert (again.scored, again.scorer_id, again.warning) == (0, bare.scorer_id, None)
+
+
+def test_what_was_scored_with_protection_needs_no_sandbox_any_more(
+    humaneval: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_with(tmp_path, sample_of("HumanEval/0", SOLUTIONS["right"]))
+    first = score_run(run, humaneval, sandbox="bubblewrap", progress=False)
+    monkeypatch.setenv("PATH", "")
+    again = score_run(run, humaneval, sandbox="auto", progress=False)
+    assert (again.scored, again.scorer_id) == (0, first.scorer_id)
 
 
 def test_a_killed_scoring_loses_and_repeats_nothing(humaneval: Benchmark, tmp_path: Path) -> None:
