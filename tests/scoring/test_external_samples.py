@@ -176,10 +176,10 @@ def test_flips_by_hand(humaneval_plus: Benchmark) -> None:
     first, second = samples_of(*((task, "x") for task in tasks)), samples_of(*((task, "y") for task in tasks[:-1]))
     passed = {"x": "1000001", "y": "1111100"}
     scores = [
-        verdict(task, text, "pass" if flag == "1" else "fail", "pass", humaneval_plus)
+        verdict(task, text, "pass" if flag == "1" else "fail", "pass")
         for text, flags in passed.items()
         for task, flag in zip(tasks, flags, strict=False)
-    ] + [verdict(tasks[-1], "x", "pass", "pass", humaneval_plus)]
+    ] + [verdict(tasks[-1], "x", "pass", "pass")]
     found = flips(first, second, scores, humaneval_plus)
     assert found["base"] == found["plus"]
     assert found["base"].pop("p_value") == pytest.approx(2 * (1 + 5) / 32)
