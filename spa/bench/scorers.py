@@ -123,6 +123,22 @@ def differences(
     return found
 
 
+def beside_evalplus(samples: Path, benchmark: Benchmark, out: Path, scorer_id: str, sandbox: str) -> str:
+    """Score the samples by evalplus as it is released; for people, where it differs from our verdicts in `out`.
+
+    These stand before, and whatever a sample does to evalplus, they do not change.
+    """
+    mode = resolve(sandbox)
+    requests = read_samples(samples, benchmark, partial=True).requests
+    verdicts = {(s.task_id, s.solution_sha): s for s in Run(out).scores() if s.scorer_id == scorer_id}
+    ours = [verdicts[task_id, solution_sha(solution)] for task_id, solution in requests]
+    with tempfile.TemporaryDirectory() as name:
+        released_evalplus.prepare(requests, benchmark, Path(name))
+        theirs = released_evalplus.evaluate(requests, benchmark, Path(name), mode)
+    statuses = {"ours": [[(s.base_status, s.plus_status) for s in ours]], "evalplus": [theirs]}
+    return _different(differences(requests, statuses, list(corrections(benchmark))))
+
+
 def render(result: dict[str, Any]) -> str:
     """The comparison for people."""
     rows = []
@@ -137,8 +153,12 @@ def render(result: dict[str, Any]) -> str:
     ]
     lines += [f"our {name.replace('_', ' ')}: {value:.1f}" for name, value in result["extra_seconds"].items() if value]
     lines += [f"ours without these / {side}: {ratio:.2f}" for side, ratio in result["ratios"].items()]
-    lines += [f"verdicts differ for {len(result['differences'])} samples"]
-    for each in result["differences"]:
+    return "\n".join([*lines, _different(result["differences"])])
+
+
+def _different(differences: Sequence[dict[str, Any]]) -> str:
+    lines = [f"verdicts differ for {len(differences)} samples"]
+    for each in differences:
         note = " (corrected)" if each["corrected"] else ""
         sides = "; ".join(f"{side}: {', '.join(texts)}" for side, texts in each["statuses"].items())
         lines.append(f"  {each['task_id']}{note}: {sides}")

@@ -19,11 +19,16 @@ def main() -> None:
     parser.add_argument("--benchmark", help="humaneval, humaneval_plus, mbpp or mbpp_plus")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the results")
     parser.add_argument("--compare", type=Path, metavar="Y", help="score these too; print flipped tasks and a p-value")
+    parser.add_argument(
+        "--compare-evalplus", action="store_true", help="then let evalplus score X as well; print where it differs"
+    )
     parser.add_argument("--partial", action="store_true", help="score what fits, though tasks are missing or unknown")
     parser.add_argument("--sandbox", default="auto", help="auto (default), bubblewrap, apptainer:IMAGE or none")
     options = parser.parse_args()
     if bool(options.results_dir) == bool(options.samples and options.benchmark and options.out):
         parser.error("give results folders, or else --samples, --benchmark and --out")
+    if options.compare_evalplus and not options.samples:
+        parser.error("--compare-evalplus needs --samples")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     from spa import config
     from spa.results import store
@@ -36,4 +41,10 @@ def main() -> None:
         return
     benchmark = benchmarks.load(config.load_benchmark_config(options.benchmark))
     how = {"sandbox": options.sandbox, "partial": options.partial, "compare": options.compare}
-    print(external_samples.render(external_samples.score_samples(options.samples, benchmark, options.out, **how)))
+    summary = external_samples.score_samples(options.samples, benchmark, options.out, **how)
+    print(external_samples.render(summary))
+    if options.compare_evalplus:
+        from spa.bench import scorers
+
+        scorer_id = summary["scoring"]["scorer_id"]
+        print(scorers.beside_evalplus(options.samples, benchmark, options.out, scorer_id, options.sandbox))

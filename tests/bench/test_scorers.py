@@ -70,3 +70,11 @@ def test_both_sides_score_the_same_samples(
     assert set(result["ratios"]) == set(result["seconds"]) - {"ours"}
     assert all(seconds > 0 for times in result["seconds"].values() for seconds in times)
     assert "HumanEval/32 (corrected): evalplus: fail fail (1); " in done.stdout
+    command = [sys.executable, "scripts/score.py", "--samples", str(path), "--benchmark", "humaneval_plus", "--partial"]
+    command += ["--compare-evalplus", "--out", str(tmp_path / "scored")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    *summary, different, line = done.stdout.splitlines()
+    assert "3/8 samples pass" in summary[0]
+    assert different == "verdicts differ for 1 samples"
+    assert line == "  HumanEval/32 (corrected): ours: pass pass (1); evalplus: fail fail (1)"
