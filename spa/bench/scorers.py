@@ -21,9 +21,10 @@ from tqdm import tqdm
 
 from spa.bench import mutants, released_evalplus
 from spa.bench.released_evalplus import Statuses
+from spa.config import PACKAGE
 from spa.errors import SpaError
 from spa.records import solution_sha
-from spa.results.provenance import environment, usable_cores
+from spa.results.provenance import environment, git_state, usable_cores
 from spa.results.store import Run
 from spa.scoring.external_samples import read_samples
 from spa.scoring.sandbox import resolve
@@ -42,21 +43,30 @@ def read(samples: str, benchmark: Benchmark) -> Sequence[Request]:
     return read_samples(Path(samples), benchmark, partial=True).requests
 
 
-def compare(requests: Sequence[Request], benchmark: Benchmark, rounds: int) -> dict[str, Any]:
-    """Score the requests `rounds` times with each side; times in seconds, verdicts and where they differ."""
+def compare(
+    requests: Sequence[Request], benchmark: Benchmark, rounds: int, checkout: Path | None = None
+) -> dict[str, Any]:
+    """Score the requests `rounds` times with each side; times in seconds, verdicts and where they differ.
+
+    `checkout` holds another version of this project, which becomes a side of its own.
+    """
     mode = resolve("bubblewrap")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         released_evalplus.prepare(requests, benchmark, folder)
-        _ours(requests, benchmark, folder, [])  # for its ground truth
+        for version in {PACKAGE.parent, checkout or PACKAGE.parent}:
+            _ours(requests, benchmark, folder, [], version)  # for its ground truth
         extras: list[dict[str, float]] = []
         sides: dict[str, Callable[[], list[Statuses]]] = {
             "evalplus": lambda: released_evalplus.evaluate(requests, benchmark, folder, mode),
             f"evalplus --parallel {usable_cores()}": lambda: released_evalplus.evaluate(
                 requests, benchmark, folder, mode, usable_cores()
             ),
-            "ours": lambda: _ours(requests, benchmark, folder, extras),
+            "ours": lambda: _ours(requests, benchmark, folder, extras, PACKAGE.parent),
         }
+        if checkout:
+            state = git_state(checkout) or {"commit": checkout.name}
+            sides[f"ours at {state['commit'][:7]}"] = lambda: _ours(requests, benchmark, folder, [], checkout)
         seconds: dict[str, list[float]] = {side: [] for side in sides}
         statuses: dict[str, list[list[Statuses]]] = {side: [] for side in sides}
         for _ in tqdm(range(rounds), "rounds"):
@@ -83,14 +93,19 @@ def compare(requests: Sequence[Request], benchmark: Benchmark, rounds: int) -> d
 
 
 def _ours(
-    requests: Sequence[Request], benchmark: Benchmark, folder: Path, extras: list[dict[str, float]]
+    requests: Sequence[Request], benchmark: Benchmark, folder: Path, extras: list[dict[str, float]], version: Path
 ) -> list[Statuses]:
-    """`spa score` as a user would run it, into an empty folder; `extras` gets what evalplus has nothing of."""
+    """`spa score` as a user would run it, into an empty folder; `extras` gets what evalplus has nothing of.
+
+    `version` is the checkout whose code runs.
+    """
     with tempfile.TemporaryDirectory() as out:
         command = [sys.executable, "-m", "spa.cli.main", "score", "--out", out]
         command += ["--samples", str(released_evalplus.samples_path(folder))]
         command += ["--benchmark", benchmark.name, "--partial", "--sandbox", "bubblewrap"]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=version, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
         if done.returncode:
             raise SpaError(f"our scorer ended with exit code {done.returncode}: {done.stderr[-300:]}")
         report = json.loads(Path(out, "summary.json").read_bytes())["scoring"]

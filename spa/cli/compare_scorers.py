@@ -17,6 +17,7 @@ def main() -> None:
     parser.add_argument("--samples", required=True, help=SAMPLES)
     parser.add_argument("--benchmark", required=True, help="humaneval, humaneval_plus, mbpp or mbpp_plus")
     parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds, of which the median (default 3)")
+    parser.add_argument("--version", type=Path, metavar="DIR", help="a checkout of this project, to compare with too")
     parser.add_argument("--out", type=Path, default=Path("results/bench"), help="folder of the JSON result")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -27,7 +28,7 @@ def main() -> None:
 
     benchmark = benchmarks.load(load_benchmark_config(options.benchmark))
     requests = scorers.read(options.samples, benchmark)
-    result = {"samples": options.samples, **scorers.compare(requests, benchmark, options.rounds)}
+    result = {"samples": options.samples, **scorers.compare(requests, benchmark, options.rounds, options.version)}
     path = options.out / f"scorers-{benchmark.name}-{Path(options.samples).stem}.json"
     write_atomically(path, json.dumps(result, indent=1) + "\n")
     print(f"{scorers.render(result)}\n\n{path}")
