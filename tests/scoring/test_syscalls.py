@@ -1,8 +1,10 @@
 """What a process may do once it has forbidden itself the rest; each in a process of its own."""
 
+import os
 import platform
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -44,5 +46,5 @@ def test_another_processs_limits_are_open_otherwise() -> None:
 
 
 def test_a_machine_that_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
+    monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(machine="riscv64"))
     assert not syscalls.forbid()

@@ -17,7 +17,6 @@ import json
 import os
 import pickle
 import resource
-import shutil
 import signal
 import sys
 import time
@@ -25,6 +24,11 @@ import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+
+if __name__ == "__main__":
+    sys.path += sys.argv[1:]
+
+from spa.scoring.inside import channel, clock, guard, syscalls, values
 
 FIRST_PROCESS = 1
 FILE_BYTES = 256 * 2**20  # of one file, and of what is told
@@ -35,20 +39,16 @@ PASSWD = "user:x:1000:1000::/tmp:/bin/sh\n"
 
 def main() -> None:
     """Answer one message: a line of JSON, then the inputs as a compressed pickle."""
-    sys.path += sys.argv[1:]
-    from spa.scoring.inside import guard, syscalls
-    from spa.scoring.inside.channel import attach, receive
-
     syscalls.forbid()
     ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)  # no solution may look into this process, or change it
     guard.limit(FILE_BYTES, [resource.RLIMIT_FSIZE])
     furnish()
-    channel = attach()
-    header, _, inputs = receive(channel).partition(b"\n")
+    answers = channel.attach()
+    header, _, inputs = channel.receive(answers).partition(b"\n")
     request, tests = json.loads(header), pickle.loads(zlib.decompress(inputs))
     for name in ("base", "plus", "shown"):
         if name in tests:
-            run(channel, name, request, tests[name])
+            run(answers, name, request, tests[name])
 
 
 def furnish() -> None:
@@ -60,7 +60,7 @@ def furnish() -> None:
             os.close(file)
 
 
-def run(channel: int, name: str, request: dict[str, Any], tests: dict[str, Any]) -> None:
+def run(answers: int, name: str, request: dict[str, Any], tests: dict[str, Any]) -> None:
     """Run one set of tests in a process of its own; answer what that told, and whether it took too long."""
     told = os.memfd_create("told")
     folder = f"/tmp/solution-{os.urandom(8).hex()}"
@@ -70,7 +70,7 @@ def run(channel: int, name: str, request: dict[str, Any], tests: dict[str, Any])
     if child == 0:
         leave = os._exit
         try:
-            os.close(channel)
+            os.close(answers)
             tell(told, folder, request, tests)
         finally:
             leave(0)
@@ -78,20 +78,20 @@ def run(channel: int, name: str, request: dict[str, Any], tests: dict[str, Any])
     in_time = wait(child, seconds, request["wall_factor"] * seconds)
     end(child)
     if os.getpid() != FIRST_PROCESS:
+        import shutil  # takes long to import
+
         shutil.rmtree(folder, ignore_errors=True)
     size = min(os.fstat(told).st_size, FILE_BYTES)
     ended = None if in_time else "timeout"
-    os.write(channel, json.dumps({"tests": name, "ended": ended, "bytes": size}).encode() + b"\n")
+    os.write(answers, json.dumps({"tests": name, "ended": ended, "bytes": size}).encode() + b"\n")
     offset = 0
-    while offset < size and (sent := os.sendfile(channel, told, offset, size - offset)):
+    while offset < size and (sent := os.sendfile(answers, told, offset, size - offset)):
         offset += sent
     os.close(told)
 
 
 def wait(child: int, seconds: float, wall_seconds: float) -> bool:
     """Whether the child ends within so many seconds of `clock`, and of the wall clock. Reaps others that end."""
-    from spa.scoring.inside import clock
-
     end, wall_end = clock.now(child) + seconds, time.monotonic() + wall_seconds
     while (left := min(end - clock.now(child), wall_end - time.monotonic())) > 0:
         while ended := os.waitpid(-1, os.WNOHANG)[0]:
@@ -115,13 +115,10 @@ def end(child: int) -> None:
 
 def tell(told: int, folder: str, request: dict[str, Any], tests: dict[str, Any]) -> None:
     """In the child: execute the solution, run the tests, and write what it returns."""
-    from spa.scoring.inside import guard
-    from spa.scoring.inside.clock import OutOfTimeError
-    from spa.scoring.inside.values import encode
 
     def write(value: Any) -> None:
         guard.limit(guard.TELLING_BYTES)
-        os.write(told, encode(value) + b"\n")
+        os.write(told, values.encode(value) + b"\n")
         guard.limit(guard.MEMORY_BYTES)
 
     os.setsid()
@@ -141,7 +138,7 @@ def tell(told: int, folder: str, request: dict[str, Any], tests: dict[str, Any])
             show(program, request["entry_point"], tests, write)
         else:
             call(function, tests, write)
-    except OutOfTimeError:
+    except clock.OutOfTimeError:
         reason = b"!timeout\n"
     except MemoryError:
         reason = b"!memory\n"
@@ -153,21 +150,15 @@ def tell(told: int, folder: str, request: dict[str, Any], tests: dict[str, Any])
 
 def call(function: Callable[..., Any], tests: dict[str, Any], write: Callable[[Any], None]) -> None:
     """Call the solution with input after input. Where evalplus compares sets, it takes any iterable."""
-    from spa.scoring.inside import guard
-    from spa.scoring.inside.clock import time_limit
-
     for arguments, seconds in zip(tests["inputs"], tests["limits"], strict=True):
         guard.streams()
-        with time_limit(seconds):
+        with clock.time_limit(seconds):
             value = function(*arguments)
         write(list(value) if tests["as_set"] else value)
 
 
 def show(program: dict[str, Any], name: str, tests: dict[str, Any], write: Callable[[Any], None]) -> None:
     """Execute the tests that a prompt shows; what their calls of the solution return is told."""
-    from spa.scoring.inside import guard
-    from spa.scoring.inside.clock import time_limit
-
     function = program[name]
 
     def told(*arguments: Any, **named: Any) -> Any:
@@ -178,7 +169,7 @@ def show(program: dict[str, Any], name: str, tests: dict[str, Any], write: Calla
     names = guard.NAMES_OF_TESTS | program | {name: told}
     for source, seconds in zip(tests["sources"], tests["limits"], strict=True):
         guard.streams()
-        with time_limit(seconds):
+        with clock.time_limit(seconds):
             exec(source, names)
 
 

@@ -7,7 +7,7 @@ refused every call.
 """
 
 import ctypes
-import platform
+import os
 import struct
 
 # By machine: what the kernel calls the architecture, and its numbers of add_key, request_key, keyctl and prlimit64.
@@ -26,9 +26,10 @@ class _Program(ctypes.Structure):
 
 def forbid() -> bool:
     """Refuse them from here on; whether that could be done."""
-    if platform.machine() not in NUMBERS:
+    machine = os.uname().machine
+    if machine not in NUMBERS:
         return False
-    instructions = _instructions(*NUMBERS[platform.machine()])
+    instructions = _instructions(*NUMBERS[machine])
     program = _Program(len(instructions) // 8, instructions)
     prctl = ctypes.CDLL(None).prctl
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
