@@ -72,8 +72,8 @@ def tests(problems: Sequence[Problem], benchmark: Benchmark, mode: str, workers:
             if isinstance(answer, Lost):
                 raise SpaError(f"{task_id}: its canonical solution does not run: {answer.last_words or answer.cause}")
             size = int.from_bytes(answer[:8], "big")
-            write_atomically(found[task_id].inputs, answer[8 : 8 + size])
-            write_atomically(found[task_id].outputs, answer[8 + size :])
+            write_atomically(found[task_id].inputs, bytes(answer[8 : 8 + size]))
+            write_atomically(found[task_id].outputs, bytes(answer[8 + size :]))
     return found
 
 

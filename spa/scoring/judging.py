@@ -70,7 +70,7 @@ def solver(mode: str) -> Service:
 def solving(problem: Problem, solution: str, tests: bytes, services: Services) -> Ask:
     """Run the solution on tests that `solution_worker` reads, for what it tells."""
     request = {"entry_point": problem.entry_point, "solution": solution, **expected.LIMITS}
-    return Ask(services.solve, json.dumps(request).encode() + b"\n" + tests, SOLVE_SECONDS)
+    return Ask(services.solve, json.dumps(request).encode() + b"\n", SOLVE_SECONDS, tests)
 
 
 def judge(case: Case, services: Services, scorer_id: str) -> Job[Judged]:
@@ -86,8 +86,8 @@ def judge(case: Case, services: Services, scorer_id: str) -> Job[Judged]:
         "outputs": str(case.tests.outputs),
         "lost": lost,
     }
-    message = json.dumps(request).encode() + b"\n" + (told.received if isinstance(told, Lost) else told)
-    found = yield Ask(services.compare, message, COMPARE_SECONDS)
+    message = json.dumps(request).encode() + b"\n"
+    found = yield Ask(services.compare, message, COMPARE_SECONDS, told.received if isinstance(told, Lost) else told)
     lost_over_it = isinstance(found, Lost)
     if isinstance(found, Lost):
         failed = {"status": "fail", "reason": NOT_PLAIN, "input": None}

@@ -51,6 +51,7 @@ class Ask:
     service: Service
     message: bytes
     patience: float
+    payload: bytes | bytearray = b""  # the rest of the message; may be large, and is not copied
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,11 @@ class Lost:
 
     cause: str  # "ended"; "stopped"; "silent" for too long; or it used too much "memory", "processes" or "output"
     last_words: str = ""  # the last line that the process wrote to stderr
-    received: bytes = b""  # what it had answered by then
+    received: bytes | bytearray = b""  # what it had answered by then
 
 
-Job = Generator[Ask, bytes | Lost, T]
+Answer = bytes | bytearray | Lost
+Job = Generator[Ask, Answer, T]
 
 
 def converse(jobs: Iterable[Job[T]], workers: int) -> Generator[T, None, None]:
@@ -104,10 +106,10 @@ def converse(jobs: Iterable[Job[T]], workers: int) -> Generator[T, None, None]:
 
 def exchange(
     service: Service, messages: Sequence[bytes], *, workers: int, patience: float
-) -> Generator[tuple[int, bytes | Lost], None, None]:
+) -> Generator[tuple[int, Answer], None, None]:
     """Send each message to a process; yield (index of the message, answer) as answers arrive."""
 
-    def job(index: int) -> Job[tuple[int, bytes | Lost]]:
+    def job(index: int) -> Job[tuple[int, Answer]]:
         answer = yield Ask(service, messages[index], patience)
         return index, answer
 
@@ -128,13 +130,14 @@ class _Process:
         """Send the message, as soon as the process is ready for it."""
         if self.ready:
             self.deadline = time.monotonic() + ask.patience
-            size = len(ask.message)
+            size = len(ask.message) + len(ask.payload)
             header = struct.pack("!i", size) if size < 2**31 else struct.pack("!iQ", -1, size)
             with suppress(OSError):  # it has just ended: the next look at its channel finds that out
                 self.channel.sendall(header)
                 self.channel.sendall(ask.message)
+                self.channel.sendall(ask.payload)
 
-    def receive(self) -> bytes | Lost | None:
+    def receive(self) -> Answer | None:
         """A whole answer; Lost where the process has ended or says too much; None where more is to come."""
         try:
             while part := self.channel.recv(2**20, socket.MSG_DONTWAIT):
@@ -149,7 +152,7 @@ class _Process:
             return None
         except OSError:
             return Lost("ended")
-        return bytes(self.received) if self.ready and not self.lasting else Lost("ended")
+        return self.received if self.ready and not self.lasting else Lost("ended")
 
     def stop(self) -> str:
         """Kill the process, and with it its sandbox or else its process group; its last line on stderr."""
@@ -183,10 +186,10 @@ def _start(service: Service) -> _Process:
     return _Process(popen, ours, now + START_SECONDS, now, service.lasting)
 
 
-def _answers(turns: Sequence[_Turn[T]]) -> Iterator[tuple[_Turn[T], bytes | Lost]]:
+def _answers(turns: Sequence[_Turn[T]]) -> Iterator[tuple[_Turn[T], Answer]]:
     """What processes answered, once some did or had to be given up. Every turn has a process."""
     working = [(turn, turn.process) for turn in turns if turn.process]
-    found: list[tuple[_Turn[T], bytes | Lost]] = []
+    found: list[tuple[_Turn[T], Answer]] = []
     while not found:
         soonest = min(min(process.deadline, process.watched + WATCH_SECONDS) for _, process in working)
         readable = wait([process.channel for _, process in working], max(0.0, soonest - time.monotonic()))
@@ -206,11 +209,11 @@ def _answers(turns: Sequence[_Turn[T]]) -> Iterator[tuple[_Turn[T], bytes | Lost
     yield from found
 
 
-def _settled(turn: _Turn[T], answer: bytes | Lost, idle: list[_Process]) -> bytes | Lost | None:
+def _settled(turn: _Turn[T], answer: Answer, idle: list[_Process]) -> Answer | None:
     """The answer to the turn's message, or None where a fresh process shall try again; frees the turn's process."""
     process, turn.process = turn.process, None
     assert process
-    if isinstance(answer, bytes):
+    if not isinstance(answer, Lost):
         if turn.ask.service.lasting:
             idle.append(process)
         else:
@@ -220,7 +223,7 @@ def _settled(turn: _Turn[T], answer: bytes | Lost, idle: list[_Process]) -> byte
     if not process.ready:
         raise SpaError(f"a sandboxed process did not start ({last_words or answer.cause}); run `make doctor`")
     turn.lost += 1
-    return None if turn.lost < turn.ask.service.tries else Lost(answer.cause, last_words, bytes(process.received))
+    return None if turn.lost < turn.ask.service.tries else Lost(answer.cause, last_words, process.received)
 
 
 def _excess(root: int) -> Lost | None:

@@ -81,8 +81,8 @@ def _judge(index: int, problem: Problem, solution: str, shown: list[Test], servi
     sources = {"sources": [source for source, _ in shown], "limits": [SECONDS] * len(shown)}
     told = yield solving(problem, solution, zlib.compress(pickle.dumps({"shown": sources})), services)
     request = {"entry_point": problem.entry_point, "tests": shown}
-    message = json.dumps(request).encode() + b"\n" + (told.received if isinstance(told, Lost) else told)
-    answer = yield Ask(services.compare, message, COMPARE_SECONDS)
+    message = json.dumps(request).encode() + b"\n"
+    answer = yield Ask(services.compare, message, COMPARE_SECONDS, told.received if isinstance(told, Lost) else told)
     return index, answer == b"passed"
 
 

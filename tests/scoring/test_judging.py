@@ -9,7 +9,7 @@ from programs import RIGHT, verdicts_on
 from spa.records import Problem
 from spa.scoring.expected import Files
 from spa.scoring.judging import Case, Judged, Services, judge
-from spa.scoring.processes import Lost, Service
+from spa.scoring.processes import Ask, Lost, Service
 from spa.tasks.benchmarks import Benchmark
 
 pytestmark = pytest.mark.usefixtures("scoring_cache")
@@ -22,8 +22,8 @@ def test_what_is_right_by_chance_or_by_state_passes(humaneval: Benchmark) -> Non
     assert [(v.base_status, v.reason) for v in found] == [("pass", "passed")] * 2
 
 
-def judged(folder: Path, told: bytes | Lost, found: bytes | Lost) -> tuple[Judged, bytes]:
-    """The job's result, with a test in the place of its processes, and what it sent to be compared."""
+def judged(folder: Path, told: bytes | Lost, found: bytes | Lost) -> tuple[Judged, Ask]:
+    """The job's result, with a test in the place of its processes, and what it asked of the comparison."""
     tests = Files(folder / "inputs", folder / "outputs")
     tests.inputs.write_bytes(b"the inputs")
     problem = Problem("T/1", "humaneval", "", "f", "", [], None, "", 0.0)
@@ -31,20 +31,20 @@ def judged(folder: Path, told: bytes | Lost, found: bytes | Lost) -> tuple[Judge
     job = judge(Case(problem, "f = 1", tests), processes, "id")
     ask = next(job)
     assert ask.service == processes.solve
-    assert ask.message.endswith(b"\nthe inputs")
+    assert ask.payload == b"the inputs"
     assert str(folder).encode() not in ask.message
     ask = job.send(told)
     assert ask.service == processes.compare
     with pytest.raises(StopIteration) as end:
         job.send(found)
-    return end.value.value, ask.message
+    return end.value.value, ask
 
 
 def test_what_a_lost_process_told_is_compared(tmp_path: Path) -> None:
     found = {"base": {"status": "fail", "reason": "wrong_answer", "input": 3}, "plus": None}
-    result, message = judged(tmp_path, Lost("memory", received=b"what it told"), json.dumps(found).encode())
-    assert message.endswith(b"\nwhat it told")
-    assert json.loads(message.partition(b"\n")[0])["lost"] == ["fail", "memory"]
+    result, ask = judged(tmp_path, Lost("memory", received=b"what it told"), json.dumps(found).encode())
+    assert ask.payload == b"what it told"
+    assert json.loads(ask.message)["lost"] == ["fail", "memory"]
     assert (result.score.base_status, result.score.reason, result.score.base_failed_input) == (
         "fail",
         "wrong_answer",
