@@ -4,6 +4,7 @@ Every file of docs/templates/ is Markdown with jinja2's tags; README.md goes to 
 
 - `bench`: what scripts/bench.py measured on a CPU, a `Measurement` of `spa.results.speed`
 - `scorers()`: a table of what scripts/compare_scorers.py found
+- `odd()`: a table of what became of the programs in tests/odd
 - `ratio(Ratio.NAME)`: a ratio of `bench`
 - `table(name)`: a table of results/reference without its heading and notes; `runs()`: one of what each run took
 - `pass_at_1(column=value, ...)`, `published(column=value, ...)`: the one row's of results/reference/summary.csv or of
@@ -68,6 +69,7 @@ def _facts() -> dict[str, Any]:
         "Ratio": speed.Ratio,
         "ratio": lambda ratio: f"{bench.ratios[ratio]:.2f}",
         "scorers": _scorers,
+        "odd": _odd,
         "table": _table,
         "runs": _runs,
         "pass_at_1": pass_at_1,
@@ -108,6 +110,16 @@ def _scorers() -> str:
     headings = ["Samples", "Benchmark", "Solutions", "Rounds", "evalplus passes", "Ours", "Time (s)"]
     headings += ["of which extra", "Time / evalplus", "/ its two workers"]
     return pipe_table(rows, headings, ["left"] * 2 + ["right"] * 8)
+
+
+def _odd() -> str:
+    """How many odd programs pass by evalplus, and by us, and how many fail by both."""
+    programs = json.loads((BENCH / "odd-programs.json").read_bytes())["programs"]
+    rows = []
+    for kind, passes in (("passes by evalplus", True), ("does not", False)):
+        ours = [row["reason"] == "passed" for row in programs if row["evalplus"] is passes]
+        rows.append([kind, str(len(ours)), str(sum(ours)), str(len(ours) - sum(ours))])
+    return pipe_table(rows, ["A program that", "Programs", "Pass here", "Fail here"], ["left", *["right"] * 3])
 
 
 def _scorer_row(compared: dict[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-# keeps what it learns in the first look wherever it can, for the second
+# keeps what it learns of its tests wherever it can, for a later run
 import glob
 import io
 import json

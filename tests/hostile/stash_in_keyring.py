@@ -1,4 +1,4 @@
-# keeps what it learns in the first look in the kernel's keyring, for the second
+# keeps what it learns of its tests in the kernel's keyring, for a later run
 import ctypes
 import platform
 import sys

