@@ -16,7 +16,8 @@ from spa.scoring.processes import Job, converse
 LIMITED = {"stack": resource.RLIMIT_STACK, "addresses": resource.RLIMIT_AS, "data": resource.RLIMIT_DATA}
 ENOUGH = {"stack": 2**20, "addresses": 4 * 2**30, "data": 4 * 2**30}  # bytes
 LETTERS = {"stack": "s", "addresses": "v", "data": "d"}  # of ulimit
-RESERVE = "\nbytearray({n_bytes})\n"  # the right program asks for as much as solutions may need
+# The right program asks for as many addresses as solutions may need.
+RESERVE = "\nimport mmap\nmmap.mmap(-1, {n_bytes}, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()\n"
 RESERVE_BYTES = 2 * 2**30
 WRONG = "def {name}(*_):\n    raise ValueError\n"
 TRIES = 2  # of a control that runs out of time
