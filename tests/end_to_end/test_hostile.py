@@ -1,6 +1,13 @@
-"""Every attack of the pack fails or is found out, leaves nothing behind, and harms no other solution."""
+"""Every attack of the pack fails, leaves nothing behind, and harms no other solution: as root, and as an ordinary user.
 
+Where the tests run as root, the ordinary user is one without rights in a user namespace of its own.
+"""
+
+import json
+import os
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -8,76 +15,98 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hostile_pack import CLOSED_PORT, FOLDER, TASK, Hostile, pack
-
-from spa.records import Score, solution_sha
-from spa.scoring.expected import LIMITS
-from spa.scoring.score import score
-from spa.tasks.benchmarks import Benchmark
+from data import ROOT
+from hostile_pack import CLOSED_PORT, FOLDER
 
 pytestmark = pytest.mark.slow
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))
-BYSTANDERS = ("HumanEval/31", "HumanEval/34", "HumanEval/35", "HumanEval/36")
+ORDINARY = ("bwrap", "--dev-bind", "/", "/", "--unshare-user", "--uid", "1000", "--gid", "1000", "--cap-drop", "ALL")
+USERS = {"as it is": (), "as an ordinary user": ORDINARY} if os.geteuid() == 0 else {"as it is": ()}
+DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom")
+MOST_BYTES = 700 * 2**20  # that the pack may add to the memory of the process that scores it
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The pack and some right solutions, scored together, and the world afterwards."""
+    """The pack between right solutions, scored together, and the world afterwards."""
 
-    pack: dict[str, Hostile]
-    verdicts: dict[tuple[str, str], Score]
-    right: list[tuple[str, str]]
+    attacks: dict[str, dict[str, object]]  # name -> its verdict
+    right: list[dict[str, object]]
+    n_bytes: int
     outside: Path
     connections: int
     cache: Path
+    devices: list[os.stat_result]
 
 
-@pytest.fixture(scope="module")
-def outcome(humaneval: Benchmark, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
+@pytest.fixture(scope="module", params=USERS)
+def outcome(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     outside, cache = tmp_path_factory.mktemp("results"), tmp_path_factory.mktemp("cache")
     (outside / "scores.jsonl").write_text("kept")
-    right = [(p.task_id, p.prompt + p.canonical_solution) for p in humaneval.problems if p.task_id in BYSTANDERS]
-    with pytest.MonkeyPatch.context() as patch, socket.create_server(("127.0.0.1", 0)) as server:
-        patch.setenv("XDG_CACHE_HOME", str(cache))
-        patch.setitem(LIMITS, "min_time_limit", 0.4)  # what never ends need not be waited for so long
-        solutions = pack(outside, server.getsockname()[1])
-        requests = [*right, *((TASK, hostile.solution) for hostile in solutions), (TASK, right[2][1] + "\n# again\n")]
-        found = {(s.task_id, s.solution_sha): s for s in score(requests, humaneval, sandbox="bubblewrap", workers=2)}
+    devices = [Path(path).stat() for path in DEVICES]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        command = [sys.executable, "tests/support/hostile_pack.py", str(outside), str(server.getsockname()[1])]
+        environment = os.environ | {"XDG_CACHE_HOME": str(cache)}
+        done = subprocess.run([*USERS[request.param], *command], cwd=ROOT, env=environment, capture_output=True)
+        assert done.returncode == 0, done.stderr.decode()[-1000:]
         server.setblocking(False)
         connections = 0
         with suppress(BlockingIOError):
             server.accept()
             connections = 1
-        again = [*right, requests[-1]]
-        yield Outcome({h.name: h for h in solutions}, found, again, outside, connections, cache)
+    found = json.loads(done.stdout.splitlines()[-1])
+    return Outcome(found["attacks"], found["right"], found["bytes"], outside, connections, cache, devices)
 
 
 def test_the_pack_is_large() -> None:
-    assert len(NAMES) >= 20
+    assert len(NAMES) >= 70
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_an_attack_does_not_count_as_passed(outcome: Outcome, name: str) -> None:
-    hostile = outcome.pack[name]
-    verdict = outcome.verdicts[TASK, solution_sha(hostile.solution)]
-    assert not verdict.passed("base")
-    assert verdict.reason != "passed"
-    assert verdict.seconds < 60
+def test_no_attack_passes(outcome: Outcome) -> None:
+    assert sorted(outcome.attacks) == NAMES
+    passed = [name for name, verdict in outcome.attacks.items() if verdict["base_status"] == "pass"]
+    assert passed == []
+    assert [name for name, verdict in outcome.attacks.items() if verdict["reason"] == "passed"] == []
+
+
+def test_no_attack_takes_longer_than_it_may(outcome: Outcome) -> None:
+    assert [name for name, verdict in outcome.attacks.items() if float(str(verdict["seconds"])) > 60] == []
 
 
 def test_other_verdicts_are_unchanged(outcome: Outcome) -> None:
-    for task_id, solution in outcome.right:
-        verdict = outcome.verdicts[task_id, solution_sha(solution)]
-        assert (verdict.base_status, verdict.reason) == ("pass", "passed")
+    assert len(outcome.right) > len(NAMES)
+    assert {(str(verdict["base_status"]), str(verdict["reason"])) for verdict in outcome.right} == {("pass", "passed")}
+
+
+def test_the_memory_of_the_scorer_is_bounded(outcome: Outcome) -> None:
+    assert outcome.n_bytes < MOST_BYTES
 
 
 def test_no_file_is_left(outcome: Outcome) -> None:
     assert [path.name for path in outcome.outside.iterdir()] == ["scores.jsonl"]
     assert (outcome.outside / "scores.jsonl").read_text() == "kept"
     places = ["/", "/usr/lib", "/var/tmp", "/tmp", "/dev/shm", "/run", "/etc", Path.home(), Path.cwd()]
-    assert not [path for place in places for path in Path(place).glob("*spa-hostile*")]
-    assert not [path for place in places for path in Path(place).glob("stash-*")]
+    for pattern in ("*spa-hostile*", "stash-*", "solution-*"):
+        assert not [path for place in places for path in Path(place).glob(pattern)]
     assert not [path for path in outcome.cache.rglob("*.outputs") if b"bomb" in path.read_bytes()]
+
+
+def test_nothing_of_system_v_is_left(outcome: Outcome) -> None:
+    del outcome
+    for kind in ("shm", "sem", "msg"):
+        assert len(Path("/proc/sysvipc", kind).read_text().splitlines()) == 1  # the heading
+
+
+def test_the_devices_are_as_they_were(outcome: Outcome) -> None:
+    for path, before in zip(DEVICES, outcome.devices, strict=True):
+        after = Path(path).stat()
+        assert (after.st_mode, after.st_uid, after.st_gid, after.st_size) == (
+            before.st_mode,
+            before.st_uid,
+            before.st_gid,
+            before.st_size,
+        )
+        assert after.st_mtime != 15  # what an attack would set
 
 
 def test_no_process_is_left(outcome: Outcome) -> None:

@@ -1,23 +1,27 @@
 """The hostile pack: solutions of one task that attack their judge, none of which may pass.
 
-    python tests/support/hostile_pack.py
+    python tests/support/hostile_pack.py [FOLDER PORT]
 
-runs the pack here and against stock evalplus, and writes docs/hostile.md.
+runs the pack here and against stock evalplus, and writes docs/hostile.md. With a folder and a port that it tries to
+reach, it runs here alone, each attack between right solutions, and prints the verdicts as JSON.
 """
 
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from data import benchmark_config
 from tabulate import tabulate
 
 from spa.records import Problem, solution_sha
 from spa.results.files import write_atomically
+from spa.scoring import expected
 from spa.scoring.processes import Lost, Service, exchange
 from spa.scoring.sandbox import enclosed, python
 from spa.scoring.score import score
@@ -26,6 +30,7 @@ from spa.tasks.benchmarks import Benchmark
 
 FOLDER = Path(__file__).parents[1] / "hostile"
 TASK = "HumanEval/35"
+BYSTANDERS = ("HumanEval/31", "HumanEval/34", "HumanEval/36")
 CLOSED_PORT = 47831  # that a solution of the pack opens
 STOCK_SECONDS = 60.0
 
@@ -109,8 +114,35 @@ in one go, between other solutions, whose verdicts they did not change.
 """
 
 
+def among_right_ones(benchmark: Benchmark, outside: Path, port: int) -> dict[str, Any]:
+    """The verdicts on the attacks, each between right solutions, and on these; and the memory that they cost us."""
+    right = {p.task_id: p.prompt + p.canonical_solution for p in benchmark.problems if p.task_id in (TASK, *BYSTANDERS)}
+    attacks = pack(outside, port)
+    requests = [(task_id, right[task_id]) for task_id in BYSTANDERS]
+    for number, hostile in enumerate(attacks):
+        requests += [(TASK, f"{right[TASK]}\n# {number}\n"), (TASK, hostile.solution)]
+    requests.append((TASK, right[TASK]))
+    before = _peak_bytes()
+    found = {(s.task_id, s.solution_sha): vars(s) for s in score(requests, benchmark, sandbox="bubblewrap", workers=2)}
+    names = {solution_sha(hostile.solution): hostile.name for hostile in attacks}
+    return {
+        "attacks": {names[sha]: verdict for (_, sha), verdict in found.items() if sha in names},
+        "right": [verdict for (_, sha), verdict in found.items() if sha not in names],
+        "bytes": _peak_bytes() - before,
+    }
+
+
+def _peak_bytes() -> int:
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 2**10
+
+
 def main() -> None:
     benchmark = benchmarks.load(benchmark_config("humaneval"))
+    if len(sys.argv) > 1:
+        expected.LIMITS["min_time_limit"] = 0.4  # what never ends need not be waited for so long
+        sys.stdout.write(json.dumps(among_right_ones(benchmark, Path(sys.argv[1]), int(sys.argv[2]))) + "\n")
+        return
     (problem,) = (problem for problem in benchmark.problems if problem.task_id == TASK)
     with tempfile.TemporaryDirectory() as folder:
         solutions = pack(Path(folder), 1)
