@@ -19,7 +19,6 @@ from spa.records import Score, solution_sha
 from spa.results.files import write_atomically
 from spa.results.store import Run
 from spa.scoring.score import Request, corrections, name_tasks, score_into
-from spa.statistics import mcnemar_exact
 from spa.tasks.benchmarks import Benchmark
 
 logger = logging.getLogger(__name__)
@@ -123,6 +122,8 @@ def summarize(samples: Samples, scores: Iterable[Score], benchmark: Benchmark) -
 def flips(first: Samples, second: Samples, scores: Iterable[Score], benchmark: Benchmark) -> dict[str, Any]:
     """For "base" and "plus": tasks that only the second file passes (`fixed`), that only the first one passes
     (`broken`), and McNemar's exact p-value. Of tasks that both files have; each has one sample."""
+    from spa.statistics import mcnemar_exact  # brings libraries that take a second to import
+
     scores = list(scores)
     before, after = _passes(first, scores, benchmark), _passes(second, scores, benchmark)
     found = {}

@@ -5,6 +5,7 @@ as plain values to a process with the expected outputs, where evalplus' own func
 solution does, reads or leaves behind tells it an answer, or changes another's verdict.
 """
 
+import compileall
 import json
 import symtable
 import time
@@ -24,6 +25,8 @@ COMPARE_SECONDS = 60.0
 # Why a process was lost -> evalplus' status and the reason; else ("fail", "crashed").
 CAUSES = {"silent": ("timeout", "timeout"), "memory": ("fail", "memory")}
 CRASHED = ("fail", "crashed")
+# A solution's process sees this package and some libraries in the folders of its arguments, and nothing else.
+START = "import sys; sys.path += sys.argv[1:]; from spa.scoring.inside.solution_worker import main; main()"
 
 
 @dataclass(frozen=True)
@@ -61,9 +64,10 @@ def services(mode: str, hidden: Iterable[Path]) -> Services:
 def solver(mode: str) -> Service:
     """Runs solutions, each in a process of its own that sees named libraries and what of ours it imports alone."""
     rooms = Path(__file__).resolve().parent
+    compileall.compile_dir(rooms / "inside", quiet=2)  # once, where it can be kept; each process would do it again
     visible = [rooms / "inside", *(folder / "__init__.py" for folder in (rooms, rooms.parent)), *sandbox.libraries()]
     folders = dict.fromkeys(str(path.parent) for path in sandbox.libraries())
-    argv = sandbox.bare_python(str(rooms / "inside" / "solution_worker.py"), *folders, str(rooms.parent.parent))
+    argv = sandbox.bare_python("-c", START, *folders, str(rooms.parent.parent))
     return Service(sandbox.isolated(argv, mode, readonly=visible), lasting=False, tries=1)
 
 

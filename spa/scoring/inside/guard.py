@@ -5,8 +5,6 @@ that has no evalplus. The guard protects nothing, the sandbox does; but a soluti
 fails there, and so it must here.
 """
 
-import ast
-import builtins
 import importlib
 import io
 import math
@@ -39,7 +37,7 @@ class Stream(io.StringIO):
     """In the place of stdin, stdout and stderr: takes what is written and refuses to be read."""
 
     def read(self, *_: object) -> Never:
-        raise OSError
+        raise OSError("there is nothing to read")
 
     readline = readlines = read
 
@@ -71,15 +69,19 @@ def take_away(solution: str) -> None:
     if tempfile := sys.modules.get("tempfile"):
         tempfile.gettempdir()
     for module, names in FORBIDDEN.items():
-        target = builtins if module == "builtins" else importlib.import_module(module)
-        for name in names:
-            setattr(target, name, None)
+        if module in sys.modules or module in solution:  # to import them all takes long
+            for name in names:
+                setattr(importlib.import_module(module), name, None)
     modules: dict[str, Any] = sys.modules
     modules.update(dict.fromkeys(FORBIDDEN_MODULES))  # None: it cannot be imported
 
 
 def _imports(solution: str) -> set[str]:
     """The top-level names of the modules that a program imports anywhere."""
+    if "import" not in solution:
+        return set()
+    import ast  # takes a while
+
     try:
         nodes: list[Any] = list(ast.walk(ast.parse(solution)))
     except (SyntaxError, ValueError, RecursionError, MemoryError):

@@ -1,9 +1,8 @@
 """Runs a solution, once, where no answer has ever been, and tells what came back.
 
-Started by its path, `solution_worker.py FOLDER...`, for one solution, in a sandbox that is thrown away afterwards;
-named libraries and this package lie in the folders. As with evalplus, the base tests and the plus tests have a process
-each, which executes the program once and then calls it with input after input, until one ends badly. What is told are
-outputs; they are compared elsewhere.
+It is started for one solution, in a sandbox that is thrown away afterwards. As with evalplus, the base tests and the
+plus tests have a process each, which executes the program once and then calls it with input after input, until one ends
+badly. What is told are outputs; they are compared elsewhere.
 
 The process of the tests writes into memory that nobody reads before it has ended. This one waits for that, for as long
 as all tests may take: as the first process of its sandbox it cannot be killed or stopped from inside. For each set of
@@ -18,15 +17,11 @@ import os
 import pickle
 import resource
 import signal
-import sys
 import time
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
-
-if __name__ == "__main__":
-    sys.path += sys.argv[1:]
 
 from spa.scoring.inside import channel, clock, guard, syscalls, values
 
@@ -118,9 +113,14 @@ def tell(told: int, folder: str, request: dict[str, Any], tests: dict[str, Any])
     """In the child: execute the solution, run the tests, and write what it returns."""
 
     def write(value: Any) -> None:
-        guard.limit(guard.TELLING_BYTES)
-        os.write(told, values.encode(value) + b"\n")
-        guard.limit(guard.MEMORY_BYTES)
+        try:
+            line = values.encode(value)
+        except MemoryError:  # of the solution's limit, which does not hold for writing down
+            guard.limit(guard.TELLING_BYTES)
+            line = values.encode(value)
+            guard.limit(guard.MEMORY_BYTES)
+        os.write(told, line)
+        os.write(told, b"\n")
 
     os.setsid()
     os.chdir(folder)
@@ -172,7 +172,3 @@ def show(program: dict[str, Any], name: str, tests: dict[str, Any], write: Calla
         guard.streams()
         with clock.time_limit(seconds):
             exec(source, names)
-
-
-if __name__ == "__main__":
-    main()
