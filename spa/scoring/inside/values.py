@@ -11,6 +11,7 @@ Imports the standard library alone, since it runs beside the solution as well; n
 
 import json
 import marshal
+import re
 import sys
 from collections import ChainMap, Counter, OrderedDict, UserDict, UserList, UserString, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Set
@@ -26,6 +27,7 @@ MANY = 2**18  # items of a sequence that travels as a `Digest`: Mbpp/255 returns
 PART = 2**12
 MOST_BITS = 2**23  # of an integer; HumanEval/83 returns a million digits
 MOST_DIGITS = 10_000  # of a decimal number, before and after its point
+SURROGATE = re.compile("[\ud800-\udfff]")  # a half of a character, which JSON would join with the next
 WRITER = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 OWN_EQUALITY = b'["own",'  # stands in a line where a value's equality is code of the solution
 
@@ -91,7 +93,7 @@ def _form(value: Any) -> Any:
 def _scalar(value: Any) -> Any:
     if type(value) is int and not -EXACT < value < EXACT:
         return ["int", hex(value)] if _is_small(value) else ["opaque", "int"]
-    if type(value) is str and not _has_utf8(value):
+    if type(value) is str and not value.isascii() and SURROGATE.search(value):
         return ["str", value.encode("utf-32-le", "surrogatepass").hex()]
     return value
 
@@ -156,16 +158,9 @@ def _digest(value: list[Any] | tuple[Any, ...]) -> str:
     found = hashlib.sha256(type(value).__name__.encode())
     for start in range(0, len(value), PART):
         part = value[start : start + PART]
-        numbers = set(map(type, part)) <= NUMBERS  # which are quicker to write this way
+        numbers = set(map(type, part)) <= NUMBERS  # marshal is quicker, and not exact for all else
         found.update(marshal.dumps(part, 2) if numbers else repr(part).encode("utf-8", "surrogatepass"))
     return found.hexdigest()
-
-
-def _has_utf8(text: str) -> bool:
-    try:
-        return text.isascii() or bool(text.encode())
-    except UnicodeEncodeError:
-        return False
 
 
 def _pairs(value: dict[Any, Any]) -> Iterable[Any]:
