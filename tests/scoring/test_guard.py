@@ -51,6 +51,9 @@ sys.path.append({str(PACKAGE.parent)!r})
 from spa.scoring.inside import guard
 guard.take_away("x = 1")
 assert "shutil" not in sys.modules
+import shutil, subprocess
+assert shutil.rmtree is subprocess.Popen is None
+assert shutil.copy and subprocess.run
 """
     subprocess.run([sys.executable, "-I", "-S", "-c", program], check=True)
 

@@ -13,6 +13,8 @@ import resource
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
 from typing import Any, Never
 
 MEMORY_BYTES = 4 * 2**30  # of addresses, of data and of the stack, while a solution runs
@@ -63,21 +65,50 @@ def take_away(solution: str) -> None:
     `tempfile`, for one, needs some of it when it is imported, and when it looks for its folder.
     """
     os.environ["OMP_NUM_THREADS"] = "1"
-    for name in _imports(solution) & (sys.stdlib_module_names | {"numpy"}) - {"antigravity", "this"}:
-        with suppress(Exception):
-            importlib.import_module(name)
+    for name in _imports(solution):
+        if name.partition(".")[0] in sys.stdlib_module_names | {"numpy"} - {"antigravity", "this"}:
+            with suppress(Exception):
+                importlib.import_module(name)
     if tempfile := sys.modules.get("tempfile"):
         tempfile.gettempdir()
-    for module, names in FORBIDDEN.items():
-        if module in sys.modules or module in solution:  # to import them all takes long
-            for name in names:
-                setattr(importlib.import_module(module), name, None)
+    for name in FORBIDDEN.keys() & sys.modules.keys():
+        _cripple(sys.modules[name])
+    finder: Any = Crippling()
+    sys.meta_path.insert(0, finder)
     modules: dict[str, Any] = sys.modules
     modules.update(dict.fromkeys(FORBIDDEN_MODULES))  # None: it cannot be imported
 
 
+class Crippling:
+    """Takes away the names of modules when they are imported at last: to import them before takes long."""
+
+    def __init__(self) -> None:
+        self.loaders: dict[str, Any] = {}
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        """How to load a module of which something is taken away; None for others."""
+        spec = PathFinder.find_spec(name, path, target) if name in FORBIDDEN else None
+        if spec:
+            self.loaders[name] = spec.loader
+            spec.loader = self  # type: ignore[assignment]
+        return spec
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        module: ModuleType | None = self.loaders[spec.name].create_module(spec)
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        self.loaders[module.__name__].exec_module(module)
+        _cripple(module)
+
+
+def _cripple(module: ModuleType) -> None:
+    for name in FORBIDDEN[module.__name__]:
+        setattr(module, name, None)
+
+
 def _imports(solution: str) -> set[str]:
-    """The top-level names of the modules that a program imports anywhere."""
+    """The names of the modules that a program imports anywhere, and some that are none."""
     if "import" not in solution:
         return set()
     import ast  # takes a while
@@ -86,6 +117,8 @@ def _imports(solution: str) -> set[str]:
         nodes: list[Any] = list(ast.walk(ast.parse(solution)))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return set()
-    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
-    names += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
-    return {name.partition(".")[0] for name in names}
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names | ({"tempfile"} if "tempfile" in solution else set())

@@ -55,10 +55,10 @@ class Digest:
 
 
 def encode(value: Any) -> bytes:
-    """The value as one line of JSON, in ASCII; as if opaque where it is nested too deeply or contains itself."""
+    """The value as one line of JSON, in ASCII; as if opaque where it is nested too deeply or raises."""
     try:
         return WRITER.encode(_form(value)).encode()
-    except RecursionError:
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError):  # RecursionError, too
         return WRITER.encode(["opaque", type(value).__name__]).encode()
 
 
@@ -109,10 +109,10 @@ def _is_plain(items: list[Any] | tuple[Any, ...]) -> bool:
 def _unusual(value: Any) -> Any:
     """Values of numpy, sympy and mpmath, views of a dictionary, mappings, and subclasses."""
     kind = type(value)
-    name, library = f"{kind.__module__}.{kind.__qualname__}", kind.__module__.partition(".")[0]
+    library, name = kind.__module__.partition(".")[0], f"{kind.__module__}.{kind.__qualname__}"
     if library == "numpy" and (form := _numpy_form(value)):
         return form
-    if library in ("sympy", "mpmath") and (number := _number(value)) is not None:
+    if library in ("sympy", "mpmath") and (number := _plain(value)) is not None:
         return ["sub", _form(number)]
     if _compares_itself(kind):
         return ["own", name]
@@ -134,17 +134,20 @@ def _compares_itself(kind: type) -> bool:
 def _numpy_form(value: Any) -> Any:
     numpy = sys.modules["numpy"]
     if isinstance(value, numpy.generic) and value.dtype.kind in "biufcSU":
-        return ["numpy", value.dtype.str, _form(value.item())]
+        item = value.item()
+        if isinstance(item, numpy.generic):  # more digits than Python's numbers have
+            item = float(value)
+        return ["numpy", value.dtype.str, _form(item)] if item == value or item != item else None
     if type(value) is numpy.ndarray and value.dtype.kind in "biufcSUO" and value.size < MANY:
         return ["array", value.dtype.str, _form(value.shape), _form(value.ravel().tolist())]
     return None
 
 
-def _number(value: Any) -> int | float | None:
-    """The plain number that a number or truth value of sympy or mpmath equals, if there is one."""
-    for kind in (bool, int, float):
+def _plain(value: Any) -> Any:
+    """What a number, truth value or collection of sympy or mpmath equals, if there is such a thing."""
+    for kind in (bool, int, float, complex, tuple, dict):
         try:
-            plain = kind(value)
+            plain: Any = kind(value)
             if plain == value:
                 return int(plain) if kind is bool else plain
         except (TypeError, ValueError, ArithmeticError):
@@ -198,9 +201,9 @@ def _read_pairs(parts: list[Any]) -> list[tuple[Any, Any]]:
 
 
 def _small(value: Any) -> Any:
-    if not _is_small(value):
-        raise ValueError("not a value: too large")
-    return value
+    if _is_small(value):
+        return value
+    raise ValueError("not a value: too large")
 
 
 def _read_numpy(parts: list[Any]) -> Any:
