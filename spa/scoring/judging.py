@@ -7,9 +7,7 @@ solution does, reads or leaves behind tells it an answer, or changes another's v
 
 import compileall
 import json
-import symtable
 import time
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +76,7 @@ def solving(problem: Problem, solution: str, tests: bytes, services: Services) -
 
 
 def judge(case: Case, services: Services, scorer_id: str) -> Job[Judged]:
-    """Run the solution, then compare what it told."""
+    """Run the solution, then compare what it told; where it fails, its text may say why."""
     start = time.monotonic()
     told = yield solving(case.problem, case.solution, case.tests.inputs.read_bytes(), services)
     lost = CAUSES.get(told.cause, CRASHED) if isinstance(told, Lost) else CRASHED
@@ -102,12 +100,17 @@ def judge(case: Case, services: Services, scorer_id: str) -> Job[Judged]:
         raise SpaError(f"{name}: cannot read its expected outputs ({error}); remove {case.tests.outputs}")
     base, plus = judged["base"], judged["plus"]
     failures = [each["reason"] for each in (base, plus) if each and each["status"] != "pass"]
+    reason = failures[0] if failures else "passed"
+    if failures:
+        text = {"solution": case.solution, "entry_point": case.problem.entry_point}
+        fault = yield Ask(services.compare, json.dumps(text).encode() + b"\n", COMPARE_SECONDS)
+        reason = reason if isinstance(fault, Lost) else fault.decode() or reason
     score = Score(
         task_id=case.problem.task_id,
         solution_sha=solution_sha(case.solution),
         base_status=base["status"],
         plus_status=plus and plus["status"],
-        reason=reason(case.solution, case.problem.entry_point, failures),
+        reason=reason,
         seconds=time.monotonic() - start,
         scorer_id=scorer_id,
         base_failed_input=base["input"],
@@ -115,18 +118,3 @@ def judge(case: Case, services: Services, scorer_id: str) -> Job[Judged]:
     )
     ended = isinstance(told, Lost) and told.cause == "ended"
     return Judged(score, "timeout" in failures, crashed=ended or lost_over_it)
-
-
-def reason(solution: str, entry_point: str, failures: list[str]) -> str:
-    """Why a verdict is what it is: from the text, which is not executed, else the first of the failures."""
-    if not failures:
-        return "passed"
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the solution: invalid escapes and the like
-            compile(solution, "<solution>", "exec", dont_inherit=True)
-            top_level = symtable.symtable(solution, "<solution>", "exec")
-    except (SyntaxError, ValueError, RecursionError, MemoryError):  # NUL bytes, lone surrogates, too deep, too large
-        return "syntax_error"
-    bound = {symbol.get_name() for symbol in top_level.get_symbols() if symbol.is_assigned() or symbol.is_imported()}
-    return failures[0] if entry_point in bound else "no_entry_point"

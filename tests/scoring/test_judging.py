@@ -22,7 +22,7 @@ def test_what_is_right_by_chance_or_by_state_passes(humaneval: Benchmark) -> Non
     assert [(v.base_status, v.reason) for v in found] == [("pass", "passed")] * 2
 
 
-def judged(folder: Path, told: bytes | Lost, found: bytes | Lost) -> tuple[Judged, Ask]:
+def judged(folder: Path, told: bytes | Lost, found: bytes | Lost, fault: bytes | Lost = b"") -> tuple[Judged, Ask]:
     """The job's result, with a test in the place of its processes, and what it asked of the comparison."""
     tests = Files(folder / "inputs", folder / "outputs")
     tests.inputs.write_bytes(b"the inputs")
@@ -35,8 +35,10 @@ def judged(folder: Path, told: bytes | Lost, found: bytes | Lost) -> tuple[Judge
     assert str(folder).encode() not in ask.message
     ask = job.send(told)
     assert ask.service == processes.compare
+    text = job.send(found)  # of a solution that fails
+    assert json.loads(text.message) == {"solution": "f = 1", "entry_point": "f"}
     with pytest.raises(StopIteration) as end:
-        job.send(found)
+        job.send(fault)
     return end.value.value, ask
 
 
@@ -62,3 +64,18 @@ def test_only_what_ran_out_of_time_is_tried_again(tmp_path: Path) -> None:
     found = {"base": {"status": "timeout", "reason": "timeout", "input": 0}, "plus": None}
     result, _ = judged(tmp_path, b"told", json.dumps(found).encode())
     assert result.timed_out
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"), [(b"", "crashed"), (b"syntax_error", "syntax_error"), (Lost("ended"), "crashed")]
+)
+def test_the_text_may_say_why(tmp_path: Path, fault: bytes | Lost, reason: str) -> None:
+    found = {"base": {"status": "timeout", "reason": "crashed", "input": 0}, "plus": None}
+    result, _ = judged(tmp_path, b"told", json.dumps(found).encode(), fault)
+    assert (result.score.base_status, result.score.reason, result.crashed) == ("timeout", reason, False)
+
+
+@pytest.mark.parametrize("text", ["[x " + "for x in y " * 100_000 + "]", "import " + "a." * 50_000 + "b"])
+def test_a_text_that_cannot_be_compiled_harms_nobody(humaneval: Benchmark, text: str) -> None:
+    verdicts = verdicts_on(humaneval, ("HumanEval/0", text), ("HumanEval/0", RIGHT))
+    assert [v.passed() for v in verdicts] == [False, True]

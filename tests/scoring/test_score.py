@@ -31,7 +31,7 @@ from spa.results import provenance
 from spa.scoring import expected
 from spa.scoring import score as scoring
 from spa.scoring.expected import LIMITS
-from spa.scoring.judging import reason
+from spa.scoring.inside.texts import fault
 from spa.scoring.sandbox import UNPROTECTED
 from spa.scoring.score import score, score_run, scorer_id
 from spa.tasks.benchmarks import Benchmark
@@ -163,12 +163,7 @@ def test_every_type_of_input_and_output_survives(mbpp_plus: Benchmark) -> None:
     ],
 )
 def test_reasons_come_from_the_text(solution: str, expected: str) -> None:
-    assert reason(solution, "f", ["wrong_answer", "exception"]) == expected
-
-
-def test_reasons_come_from_the_failures() -> None:
-    assert reason("", "f", []) == "passed"
-    assert reason("f = 1", "f", ["timeout"]) == "timeout"
+    assert (fault(solution, "f") or "wrong_answer") == expected
 
 
 LARGE = ("Mbpp/255", "Mbpp/599")  # their plus tests take longer than those of all other tasks together

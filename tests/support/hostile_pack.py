@@ -69,6 +69,7 @@ def pack(outside: Path, port: int) -> list[Hostile]:
         text = path.read_bytes().decode("utf-8", "surrogateescape")
         attack = text.split("\n", 1)[0].removeprefix("# ")
         solution = text.replace("@OUTSIDE@", str(outside)).replace("@PORT@", str(port))
+        solution = solution.replace("@NAMES@", "a." * 50_000).replace("@LOOPS@", "for x in y " * 100_000)
         found.append(Hostile(path.stem, attack, solution))
     return found
 

@@ -26,7 +26,7 @@ from evalplus.eval._special_oracle import MBPP_OUTPUT_NOT_NONE_TASKS, MBPP_OUTPU
 from evalplus.gen import util as evalplus_util
 
 sys.path.append(str(Path(__file__).resolve().parents[3]))
-from spa.scoring.inside import clock, guard, shown, syscalls, values
+from spa.scoring.inside import clock, guard, shown, syscalls, texts, values
 
 MEMORY_BYTES = 6 * 2**30  # of addresses: a value that was told may be large, and no larger
 TESTS = ("base", "plus")
@@ -92,8 +92,13 @@ def expect(request: dict[str, Any], _: bytes) -> bytes:
 
 
 def compare(request: dict[str, Any], told: bytes) -> bytes:
-    """For "base" and "plus" evalplus' status, a reason, and the first input not passed, or None. Or an "error"."""
+    """For "base" and "plus" evalplus' status, a reason, and the first input not passed, or None. Or an "error".
+
+    Asked of a solution's text instead: what is wrong with that.
+    """
     guard.limit(MEMORY_BYTES, [resource.RLIMIT_AS])
+    if "solution" in request:
+        return texts.fault(**request).encode()
     try:
         expected = _unpacked(request["outputs"])
     except Exception as error:  # whatever a damaged pickle raises
@@ -105,6 +110,7 @@ def compare(request: dict[str, Any], told: bytes) -> bytes:
 
 def show(request: dict[str, Any], told: bytes) -> bytes:
     """Whether the tests that a prompt shows pass: "passed", or nothing."""
+    guard.limit(MEMORY_BYTES, [resource.RLIMIT_AS])
     run = _runs(told).get("shown")
     passed = run is not None and shown.all_pass(request["tests"], request["entry_point"], _lines(run["told"]))
     return b"passed" if passed else b""
@@ -115,7 +121,8 @@ def judge(request: dict[str, Any], name: str, known: dict[str, Any], run: dict[s
     told, expected = run["told"] if run else b"", known["told"][name]
     if told == expected and known["plain"][name] and request["entry_point"] != "find_zero":
         return _verdict("pass", "passed", None)
-    lines, ended, n_inputs = _lines(told), b"", expected.count(b"\n") - 1
+    ended, n_inputs = b"", expected.count(b"\n") - 1
+    lines = _lines(told, n_inputs + 2)  # with how it ended, and one that is too many
     if lines and lines[-1].startswith(b"!"):
         ended = lines.pop()
     right = _lines(expected, len(lines))
