@@ -303,7 +303,7 @@ READ: dict[str, Callable[[list[Any]], Any]] = {
     "memoryview": lambda parts: memoryview(bytes.fromhex(_only(str, parts))),
     "complex": lambda parts: complex(*parts),
     "range": lambda parts: _small(range(*_values(parts))),
-    "Fraction": lambda parts: Fraction(*_values(parts)),
+    "Fraction": lambda parts: Fraction(*(_only(int, [part]) for part in _values(parts))),  # never of a text
     "Decimal": lambda parts: _small(Decimal(_only(str, parts))),
     "UserList": lambda parts: UserList(_value(*parts)),
     "UserDict": lambda parts: UserDict(_value(*parts)),
