@@ -28,6 +28,7 @@ from spa.scoring.sandbox import environment, last_line
 START_SECONDS = 120.0  # for a new process to report that it is ready: imports from a network disk are slow
 ANSWER_BYTES = 288 * 2**20
 SANDBOX_PROCESSES = 64
+SANDBOX_THREADS = 512  # of all its processes; they count for what a user may start, as processes do
 SANDBOX_BYTES = 6 * 2**30  # resident, of all its processes; evalplus allows each of them 4 GiB of addresses
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 WATCH_SECONDS = 0.1  # between two looks at what the sandboxes use
@@ -231,16 +232,17 @@ def _excess(root: int) -> Lost | None:
 
     Counted from outside, since for root no limit on processes holds, and one on memory only for each process alone.
     """
-    found, n_bytes = [root], 0
+    found, n_bytes, n_threads = [root], 0, 0
     for pid in found:  # grows meanwhile
         with suppress(OSError, ValueError):  # it has just ended
             state, *fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
             if state == b"T":
                 return Lost("stopped")
+            n_threads += int(fields[16])
             n_bytes += int(fields[20]) * PAGE_BYTES
             for children in Path(f"/proc/{pid}/task").glob("*/children"):
                 found += map(int, children.read_bytes().split())
-        if len(found) > SANDBOX_PROCESSES:
+        if len(found) > SANDBOX_PROCESSES or n_threads > SANDBOX_THREADS:
             return Lost("processes")
         if n_bytes > SANDBOX_BYTES:
             return Lost("memory")

@@ -127,15 +127,28 @@ for _ in range({n}):
         time.sleep(600)
 time.sleep(600)
 """
+CROWD = """
+import threading, time
+for _ in range({n}):
+    threading.Thread(target=time.sleep, args=(600,)).start()
+time.sleep(600)
+"""
 HOG = "held = [b'x' * 10**7 for _ in range({n})]; import time; time.sleep(600)"
 BABBLE = "import os\nwhile True: os.write(1, bytes.fromhex('7fffffff') + b'x' * 10**6)"
 
 
 @pytest.mark.parametrize(
-    ("code", "cause"), [(BOMB.format(n=30), "processes"), (HOG.format(n=20), "memory"), (BABBLE, "output")]
+    ("code", "cause"),
+    [
+        (BOMB.format(n=30), "processes"),
+        (CROWD.format(n=50), "processes"),
+        (HOG.format(n=20), "memory"),
+        (BABBLE, "output"),
+    ],
 )
 def test_a_sandbox_that_takes_too_much_is_ended(monkeypatch: pytest.MonkeyPatch, code: str, cause: str) -> None:
     monkeypatch.setattr(processes, "SANDBOX_PROCESSES", 16)
+    monkeypatch.setattr(processes, "SANDBOX_THREADS", 40)
     monkeypatch.setattr(processes, "SANDBOX_BYTES", 10**8)
     monkeypatch.setattr(processes, "ANSWER_BYTES", 10**7)
     marker = f"marker{os.getpid()}{cause}"
