@@ -32,6 +32,8 @@ SANDBOX_THREADS = 512  # of all its processes; they count for what a user may st
 SANDBOX_BYTES = 6 * 2**30  # resident, of all its processes; evalplus allows each of them 4 GiB of addresses
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 WATCH_SECONDS = 0.1  # between two looks at what the sandboxes use
+# What starts a process: where memory runs out, the kernel is to end it first, not ours. Some memory is no process's.
+FIRST_TO_GO = ("/bin/sh", "-c", 'echo 1000 2>/dev/null >/proc/self/oom_score_adj; exec "$@"', "sh")
 
 T = TypeVar("T")
 
@@ -176,7 +178,7 @@ def _start(service: Service) -> _Process:
     ours, theirs = socket.socketpair()
     with theirs:
         popen = subprocess.Popen(
-            service.argv,
+            (*FIRST_TO_GO, *service.argv),
             stdin=theirs.fileno(),
             stdout=theirs.fileno(),
             stderr=subprocess.PIPE,

@@ -48,6 +48,13 @@ def test_exchange_answers_every_message_whatever_happens_to_others(mode: str) ->
     assert len(answers) == 7
 
 
+@pytest.mark.parametrize("mode", ["bubblewrap", "none"])
+def test_where_memory_runs_out_a_sandbox_goes_first(mode: str) -> None:
+    score = ECHO.replace("message.upper()", 'open("/proc/self/oom_score_adj", "rb").read()')
+    ((_, answer),) = exchange(service(mode, score), [b"a"], workers=1, patience=60)
+    assert answer == b"1000\n"
+
+
 def test_exchange_of_nothing_starts_nothing() -> None:
     assert list(exchange(Service(("/does/not/exist",)), [], workers=4, patience=1)) == []
 
