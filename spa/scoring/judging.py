@@ -63,8 +63,9 @@ def solver(mode: str) -> Service:
     """Runs solutions, each in a process of its own that sees named libraries and what of ours it imports alone."""
     rooms = Path(__file__).resolve().parent
     compileall.compile_dir(rooms / "inside", quiet=2)  # once, where it can be kept; each process would do it again
-    visible = [rooms / "inside", *(folder / "__init__.py" for folder in (rooms, rooms.parent)), *sandbox.libraries()]
-    folders = dict.fromkeys(str(path.parent) for path in sandbox.libraries())
+    libraries = sandbox.libraries()
+    visible = [rooms / "inside", *(folder / "__init__.py" for folder in (rooms, rooms.parent)), *libraries]
+    folders = dict.fromkeys(str(path.parent) for path in libraries)
     argv = sandbox.bare_python("-c", START, *folders, str(rooms.parent.parent))
     return Service(sandbox.isolated(argv, mode, readonly=visible), lasting=False, tries=1)
 
