@@ -3,8 +3,7 @@
 For a model of your own: `spa.generate(model, tokenizer, prompts, omega)`.
 """
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # as in `typing`, which each solution's process would import through this file
 __all__ = ["Text", "generate"]
 
 if TYPE_CHECKING:

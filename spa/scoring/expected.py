@@ -27,7 +27,7 @@ from spa.tasks.benchmarks import Benchmark
 logger = logging.getLogger(__name__)
 
 SECONDS = 600.0  # for a canonical solution; the slowest (Mbpp/599) takes 18 on a quiet machine
-FORMAT = 7  # raised when what evalplus_worker.expect writes changes
+FORMAT = 8  # raised when what evalplus_worker.expect writes changes
 # evalplus' defaults. Seconds for one input: the larger of the minimum and the factor times the canonical solution's;
 # for all base tests or all plus tests, evalplus allows the sum of these, at most 60, and some to end. These are seconds
 # of `inside.clock`, in which waiting for a core does not count; on the wall clock all tests have `wall_factor` times
@@ -37,7 +37,7 @@ LIMITS = {"min_time_limit": 1.0, "gt_time_limit_factor": 4.0, "most_seconds": 60
 
 @dataclass(frozen=True)
 class Files:
-    """Where one task's inputs and expected outputs lie: compressed pickles that `evalplus_worker` writes and reads."""
+    """Where one task's inputs and expected outputs lie, as `evalplus_worker` writes and reads them."""
 
     inputs: Path
     outputs: Path

@@ -8,7 +8,7 @@ and once more with these in its place, where they are judged (`judging`).
 import ast
 import doctest
 import json
-import pickle
+import marshal
 import textwrap
 import zlib
 from collections.abc import Iterator
@@ -79,7 +79,7 @@ def judge_run(run: Run, benchmark: Benchmark, *, sandbox: str) -> int:
 def _judge(index: int, problem: Problem, solution: str, shown: list[Test], services: Services) -> Job[tuple[int, bool]]:
     """The index, and whether the solution passes."""
     sources = {"sources": [source for source, _ in shown], "limits": [SECONDS] * len(shown)}
-    told = yield solving(problem, solution, zlib.compress(pickle.dumps({"shown": sources})), services)
+    told = yield solving(problem, solution, zlib.compress(marshal.dumps({"shown": sources})), services)
     request = {"entry_point": problem.entry_point, "tests": shown}
     message = json.dumps(request).encode() + b"\n"
     answer = yield Ask(services.compare, message, COMPARE_SECONDS, told.received if isinstance(told, Lost) else told)

@@ -25,7 +25,7 @@ found["threads"] = os.environ["OMP_NUM_THREADS"]
 write(1, dumps(found).encode())
 """
 EVALPLUS = "from evalplus.eval.utils import reliability_guard; reliability_guard()"
-OURS = "from spa.scoring.inside import guard; guard.take_away('import os, shutil, subprocess')"
+OURS = "from spa.scoring.inside import guard; guard.bring('import os, shutil, subprocess'); guard.take_away()"
 
 
 def taken(take_away: str) -> dict[str, list[str]]:
@@ -49,7 +49,8 @@ def test_modules_that_a_solution_does_not_name_are_not_imported_for_it() -> None
 import sys
 sys.path.append({str(PACKAGE.parent)!r})
 from spa.scoring.inside import guard
-guard.take_away("x = 1")
+guard.bring("x = 1")
+guard.take_away()
 assert "shutil" not in sys.modules
 import shutil, subprocess
 assert shutil.rmtree is subprocess.Popen is None

@@ -26,7 +26,8 @@ import sympy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spa.scoring.inside.values import MANY, OWN_EQUALITY, Opaque, decode, encode
+from spa.scoring.inside.reading import Opaque, decode
+from spa.scoring.inside.values import LONG, MANY, OWN_EQUALITY, encode
 
 ATOMS = st.one_of(
     st.none(),
@@ -247,6 +248,17 @@ def test_a_very_long_sequence_travels_as_a_digest() -> None:
     assert found != decode(encode(tuple(value)))
     assert found != decode(encode([*value[:-1], ("a", 0)]))
     assert found != value
+
+
+def test_a_very_long_text_travels_as_a_digest() -> None:
+    value = "a" * LONG
+    for told in (value, [value], [value[1:], "aa"], {value: 1}, {"é" * LONG}, ["\ud83d" * LONG]):
+        line = encode(told)
+        assert (len(line) < 200) == (told != [value[1:], "aa"])
+        assert decode(line) == decode(encode(told))
+        assert (decode(line) == told) == (told == [value[1:], "aa"])
+    assert decode(encode(value)) != decode(encode("b" + value[1:]))
+    assert decode(encode(value)) != decode(encode([value]))
 
 
 def test_what_contains_itself_is_opaque() -> None:

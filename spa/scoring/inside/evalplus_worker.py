@@ -7,8 +7,8 @@ in the solution's place.
 """
 
 import json
+import marshal
 import os
-import pickle
 import resource
 import sys
 import zlib
@@ -26,7 +26,7 @@ from evalplus.eval._special_oracle import MBPP_OUTPUT_NOT_NONE_TASKS, MBPP_OUTPU
 from evalplus.gen import util as evalplus_util
 
 sys.path.append(str(Path(__file__).resolve().parents[3]))
-from spa.scoring.inside import clock, guard, shown, syscalls, texts, values
+from spa.scoring.inside import clock, guard, reading, shown, syscalls, texts, values
 
 MEMORY_BYTES = 6 * 2**30  # of addresses: a value that was told may be large, and no larger
 TESTS = ("base", "plus")
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def expect(request: dict[str, Any], _: bytes) -> bytes:
-    """Two compressed pickles, the first behind its size: a task's inputs with their limits, and what is to be told."""
+    """Two parts, marshalled and compressed, the first behind its size: a task's inputs, and what is to be told."""
     as_set = request["family"] == "mbpp" and request["entry_point"] in MBPP_OUTPUT_SET_EQ_TASKS
     inputs, expected, plain = {}, {}, {}
     for name in TESTS:
@@ -85,9 +85,9 @@ def expect(request: dict[str, Any], _: bytes) -> bytes:
         inputs[name] = {"inputs": arguments, "limits": limits, "as_set": as_set}
         lines = (values.encode(list(each) if as_set else each) + b"\n" for each in returned)
         expected[name] = told = b"".join((EXECUTED, *lines))
-        plain[name] = values.equals_itself(told)
+        plain[name] = reading.equals_itself(told)
     parts = (inputs, {"told": expected, "plain": plain})
-    first, second = (zlib.compress(pickle.dumps(part, protocol=5), level=1) for part in parts)
+    first, second = (zlib.compress(marshal.dumps(part), level=1) for part in parts)
     return len(first).to_bytes(8, "big") + first + second
 
 
@@ -101,7 +101,7 @@ def compare(request: dict[str, Any], told: bytes) -> bytes:
         return texts.fault(**request).encode()
     try:
         expected = _unpacked(request["outputs"])
-    except Exception as error:  # whatever a damaged pickle raises
+    except Exception as error:  # whatever a damaged file raises
         return json.dumps({"error": f"{type(error).__name__}: {error}"}).encode()
     runs = _runs(told)
     judged = {name: judge(request, name, expected, runs.get(name)) for name in expected["told"]}
@@ -148,16 +148,16 @@ def first_wrong(request: dict[str, Any], name: str, expected: Lines, told: Lines
     global outputs
     pairs = enumerate(zip(told, expected, strict=False))
     end = min(len(told), len(expected))
-    start = next((at for at, (line, right) in pairs if line != right or not values.equals_itself(line)), end)
+    start = next((at for at, (line, right) in pairs if line != right or not reading.equals_itself(line)), end)
     if request["entry_point"] == "find_zero":
         start = 0
     if start >= end:
         return None
     atol = request["atol"]
-    if not atol and any(evalplus_eval.is_floats(values.decode(line)) for line in expected[:start]):
+    if not atol and any(evalplus_eval.is_floats(reading.decode(line)) for line in expected[:start]):
         atol = 1e-6  # from the first floats on, evalplus keeps it
     left = iter(told[start:end])
-    outputs = map(values.decode, left)
+    outputs = map(reading.decode, left)
     stat, progress, passed = SimpleNamespace(value=None), SimpleNamespace(value=0), [False] * (end - start)
     evalplus_eval.unsafe_execute(
         request["family"],
@@ -187,7 +187,7 @@ class Decoded(Sequence[Any]):
         return len(self.lines)
 
     def __getitem__(self, index: Any) -> Any:
-        return values.decode(self.lines[index])
+        return reading.decode(self.lines[index])
 
 
 def _verdict(status: str, reason: str, index: int | None) -> dict[str, Any]:
@@ -212,7 +212,7 @@ def _runs(told: bytes) -> dict[str, dict[str, Any]]:
 
 @lru_cache(maxsize=2)  # solutions of one task come one after another
 def _unpacked(path: str) -> dict[str, Any]:
-    found: dict[str, Any] = pickle.loads(zlib.decompress(Path(path).read_bytes()))
+    found: dict[str, Any] = marshal.loads(zlib.decompress(Path(path).read_bytes()))
     return found
 
 

@@ -5,6 +5,8 @@ that has no evalplus. The guard protects nothing, the sandbox does; but a soluti
 fails there, and so it must here.
 """
 
+from __future__ import annotations
+
 import importlib
 import io
 import math
@@ -15,7 +17,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
-from typing import Any, Never
+
+TYPE_CHECKING = False  # as in `typing`, which takes long to import
+if TYPE_CHECKING:
+    from typing import Any, Never
 
 MEMORY_BYTES = 4 * 2**30  # of addresses, of data and of the stack, while a solution runs
 TELLING_BYTES = 12 * 2**30  # of addresses while its outputs are written down
@@ -32,6 +37,7 @@ FORBIDDEN = {
     "subprocess": ("Popen",),
 }
 NAMES_OF_TESTS: dict[str, Any] = {"math": math, "sys": sys}  # that tests in prompts use, beside the solution's
+LEFT_ALONE = {"antigravity", "this", "test", "idlelib", "__main__", "__phello__"}  # these do something when imported
 FORBIDDEN_MODULES = ("ipdb", "joblib", "resource", "psutil", "tkinter")
 
 
@@ -59,18 +65,23 @@ def limit(n_bytes: int, kinds: Sequence[int] = MEMORY_LIMITS) -> None:
         resource.setrlimit(kind, (n_bytes if hard < 0 else min(n_bytes, hard), hard))
 
 
-def take_away(solution: str) -> None:
-    """Take away what evalplus does. What the solution imports of the standard library is there first, as in evalplus.
+def bring(solution: str) -> None:
+    """Import what a solution imports of the standard library, and numpy: evalplus' process has these before the guard.
 
-    `tempfile`, for one, needs some of it when it is imported, and when it looks for its folder.
+    `tempfile`, for one, needs some of what is taken away when it is imported, and when it looks for its folder.
     """
-    os.environ["OMP_NUM_THREADS"] = "1"
     for name in _imports(solution):
-        if name.partition(".")[0] in sys.stdlib_module_names | {"numpy"} - {"antigravity", "this"}:
-            with suppress(Exception):
+        parts = name.split(".")
+        if parts[0] in sys.stdlib_module_names | {"numpy"} and not LEFT_ALONE.intersection(parts):
+            with suppress(BaseException):
                 importlib.import_module(name)
     if tempfile := sys.modules.get("tempfile"):
         tempfile.gettempdir()
+
+
+def take_away() -> None:
+    """Take away what evalplus does."""
+    os.environ["OMP_NUM_THREADS"] = "1"
     for name in FORBIDDEN.keys() & sys.modules.keys():
         _cripple(sys.modules[name])
     finder: Any = Crippling()
@@ -108,17 +119,13 @@ def _cripple(module: ModuleType) -> None:
 
 
 def _imports(solution: str) -> set[str]:
-    """The names of the modules that a program imports anywhere, and some that are none."""
-    if "import" not in solution:
-        return set()
-    import ast  # takes a while
-
-    try:
-        nodes: list[Any] = list(ast.walk(ast.parse(solution)))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return set()
-    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    for node in nodes:
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return names | ({"tempfile"} if "tempfile" in solution else set())
+    """The names of the modules that a program may import, by its words: it is not parsed where it could do harm."""
+    names = {"tempfile"} if "tempfile" in solution else set()
+    for line in solution.replace(";", "\n").splitlines():
+        words = line.replace(",", " ").replace("(", " ").split()
+        if "import" in words:
+            at = words.index("import")
+            last = words[at + 1 :]
+            package = words[at - 1] if at > 1 and words[at - 2] == "from" else ""
+            names |= {package, *(f"{package}.{name}" for name in last)} if package else {*last}
+    return names

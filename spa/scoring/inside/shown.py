@@ -5,14 +5,14 @@ import doctest
 from contextlib import suppress
 from typing import Any
 
-from spa.scoring.inside import guard, values
+from spa.scoring.inside import guard, reading
 
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
 def all_pass(tests: list[tuple[str, str]], entry_point: str, told: list[bytes]) -> bool:
     """Whether they pass; `told` are the lines of the solution's values, in the order in which the tests call it."""
-    returned = map(values.decode, told)
+    returned = map(reading.decode, told)
     program = guard.NAMES_OF_TESTS | {entry_point: lambda *_, **__: next(returned)}
     try:
         return all(passes(source, want, program) for source, want in tests)
