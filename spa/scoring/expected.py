@@ -1,7 +1,8 @@
 """What canonical solutions return: made once in a sandbox, kept task by task, readable by any number of jobs.
 
-A task has two files, named by a hash of what they were made from and written atomically: its inputs, with the seconds
-that a solution may take for each, and what is to be told of them. A solution's sandbox gets the first alone.
+A task has three files, named by a hash of what they were made from and written atomically: its inputs, with the seconds
+that a solution may take for each; what is to be told of them; and the seconds that the canonical solution took. A
+solution's sandbox gets the first alone.
 """
 
 import hashlib
@@ -9,6 +10,7 @@ import json
 import logging
 import os
 import platform
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +29,7 @@ from spa.tasks.benchmarks import Benchmark
 logger = logging.getLogger(__name__)
 
 SECONDS = 600.0  # for a canonical solution; the slowest (Mbpp/599) takes 18 on a quiet machine
+HEADER = struct.Struct("!Qd")  # as evalplus_worker.HEADER
 FORMAT = 8  # raised when what evalplus_worker.expect writes changes
 # evalplus' defaults. Seconds for one input: the larger of the minimum and the factor times the canonical solution's;
 # for all base tests or all plus tests, evalplus allows the sum of these, at most 60, and some to end. These are seconds
@@ -44,7 +47,23 @@ class Files:
 
     @property
     def here(self) -> bool:
-        return self.inputs.exists() and self.outputs.exists()
+        return all(path.exists() for path in (self.inputs, self.outputs, self._time))
+
+    @property
+    def seconds(self) -> float:
+        """What the canonical solution took for all inputs."""
+        return float(self._time.read_text())
+
+    @property
+    def _time(self) -> Path:
+        return self.inputs.with_suffix(".seconds")
+
+    def write(self, answer: bytes) -> None:
+        """Keep what `evalplus_worker` answered."""
+        (size, seconds), start = HEADER.unpack_from(answer), HEADER.size
+        write_atomically(self._time, f"{seconds}\n")
+        write_atomically(self.inputs, answer[start : start + size])
+        write_atomically(self.outputs, answer[start + size :])
 
 
 def folder() -> Path:
@@ -71,9 +90,7 @@ def tests(problems: Sequence[Problem], benchmark: Benchmark, mode: str, workers:
             task_id = missing[index]
             if isinstance(answer, Lost):
                 raise SpaError(f"{task_id}: its canonical solution does not run: {answer.last_words or answer.cause}")
-            size = int.from_bytes(answer[:8], "big")
-            write_atomically(found[task_id].inputs, bytes(answer[8 : 8 + size]))
-            write_atomically(found[task_id].outputs, bytes(answer[8 + size :]))
+            found[task_id].write(bytes(answer))
     return found
 
 

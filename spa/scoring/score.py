@@ -193,7 +193,9 @@ def _verdicts(
     asked = {task_id for task_id, _ in requests}
     problems = {problem.task_id: problem for problem in benchmark.problems if problem.task_id in asked}
     tests = expected.tests(list(problems.values()), benchmark, mode, workers)
-    order = {task_id: position for position, task_id in enumerate(problems)}
+    # What takes longest goes first, so that no worker is left alone with it; solutions of one task stay together.
+    slowest = sorted(tests, key=lambda task_id: tests[task_id].seconds, reverse=True)
+    order = {task_id: position for position, task_id in enumerate(slowest)}
     distinct = sorted(dict.fromkeys(requests), key=lambda request: order[request[0]])
     cases = [Case(problems[task_id], solution, tests[task_id]) for task_id, solution in distinct]
     processes, identifier = services(mode, hidden), scorer_id(benchmark, mode)

@@ -10,6 +10,7 @@ import json
 import marshal
 import os
 import resource
+import struct
 import sys
 import zlib
 from collections.abc import Iterator, Sequence
@@ -30,6 +31,7 @@ from spa.scoring.inside import clock, guard, reading, shown, syscalls, texts, va
 
 MEMORY_BYTES = 6 * 2**30  # of addresses: a value that was told may be large, and no larger
 TESTS = ("base", "plus")
+HEADER = struct.Struct("!Qd")  # of what is expected: the size of the inputs, and the seconds that all of them took
 EXECUTED = b"executed\n"  # what a solution's process tells first, where its program ran
 ENDINGS = (b"!exception", b"!memory", b"!timeout")
 REPLAY = """
@@ -62,9 +64,9 @@ def main() -> None:
 
 
 def expect(request: dict[str, Any], _: bytes) -> bytes:
-    """Two parts, marshalled and compressed, the first behind its size: a task's inputs, and what is to be told."""
+    """A task's inputs and what is to be told, marshalled and compressed; `HEADER` is ahead of both."""
     as_set = request["family"] == "mbpp" and request["entry_point"] in MBPP_OUTPUT_SET_EQ_TASKS
-    inputs, expected, plain = {}, {}, {}
+    inputs, expected, plain, total = {}, {}, {}, 0.0
     for name in TESTS:
         arguments = request[f"{name}_input"]
         if arguments is None:
@@ -80,6 +82,7 @@ def expect(request: dict[str, Any], _: bytes) -> bytes:
             record_time=True,
             output_not_none=request["family"] == "mbpp" and request["entry_point"] in MBPP_OUTPUT_NOT_NONE_TASKS,
         )
+        total += sum(seconds)
         least, factor = request["min_time_limit"], request["gt_time_limit_factor"]
         limits = [max(least, factor * each) for each in seconds]
         inputs[name] = {"inputs": arguments, "limits": limits, "as_set": as_set}
@@ -88,7 +91,7 @@ def expect(request: dict[str, Any], _: bytes) -> bytes:
         plain[name] = reading.equals_itself(told)
     parts = (inputs, {"told": expected, "plain": plain})
     first, second = (zlib.compress(marshal.dumps(part), level=1) for part in parts)
-    return len(first).to_bytes(8, "big") + first + second
+    return HEADER.pack(len(first), total) + first + second
 
 
 def compare(request: dict[str, Any], told: bytes) -> bytes:
