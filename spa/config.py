@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -220,3 +221,9 @@ def _load_group(group: str, name: str, schema: type[Group]) -> Group:
     _check_choice(group, name, list(known))
     loaded: Group = OmegaConf.to_object(OmegaConf.merge(schema, OmegaConf.load(known[name])))  # type: ignore[assignment]
     return loaded
+
+
+def usable_cores() -> int:
+    """Cores that this process, or its Slurm job, may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, int(os.environ.get("SLURM_CPUS_PER_TASK", cores)))

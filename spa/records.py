@@ -13,6 +13,7 @@ import msgspec
 
 from spa import omega
 
+Submission = tuple[str, str]  # task_id and solution: what is scored
 Span = tuple[int, int]
 
 

@@ -8,8 +8,7 @@ import random
 import warnings
 from collections.abc import Iterator
 
-from spa.records import Problem
-from spa.scoring.score import Request
+from spa.records import Problem, Submission
 
 # Each operator's replacement. `**` is only ever replaced: in its place others may compute for ever.
 SWAPS: dict[type[ast.AST], type[ast.AST]] = {
@@ -41,7 +40,7 @@ SWAPS: dict[type[ast.AST], type[ast.AST]] = {
 }
 
 
-def make(problem: Problem, count: int = 1, seed: int = 0) -> list[Request]:
+def make(problem: Problem, count: int = 1, seed: int = 0) -> list[Submission]:
     """Up to `count` different programs, each the canonical solution with one operator changed, chosen by the seed.
 
     Fewer where it has fewer operators.

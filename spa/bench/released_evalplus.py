@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spa.errors import SpaError
+from spa.records import Submission
 from spa.scoring.sandbox import enclosed, environment, python
-from spa.scoring.score import Request
 from spa.tasks.benchmarks import OVERRIDES, Benchmark
 
 Statuses = tuple[str, str | None]  # of base and plus tests, as evalplus calls them; None where there are no plus tests
@@ -44,7 +44,7 @@ os._exit(0)  # the results are written, but a watching thread would sleep on, fo
 """
 
 
-def prepare(requests: Sequence[Request], benchmark: Benchmark, folder: Path) -> None:
+def prepare(requests: Sequence[Submission], benchmark: Benchmark, folder: Path) -> None:
     """Write data and samples of the tasks in question, and let evalplus compute its ground truth, all into `folder`."""
     asked = {task_id for task_id, _ in requests}
     rows = [json.loads(problem.to_json()) for problem in benchmark.problems if problem.task_id in asked]
@@ -55,7 +55,7 @@ def prepare(requests: Sequence[Request], benchmark: Benchmark, folder: Path) -> 
 
 
 def evaluate(
-    requests: Sequence[Request], benchmark: Benchmark, folder: Path, sandbox: str, workers: int | None = None
+    requests: Sequence[Submission], benchmark: Benchmark, folder: Path, sandbox: str, workers: int | None = None
 ) -> list[Statuses]:
     """evalplus' verdicts on the requests that `folder` was prepared for; `workers` is by default its own choice.
 

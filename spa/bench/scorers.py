@@ -21,20 +21,20 @@ from tqdm import tqdm
 
 from spa.bench import mutants, released_evalplus
 from spa.bench.released_evalplus import Statuses
-from spa.config import PACKAGE
+from spa.config import PACKAGE, usable_cores
 from spa.errors import SpaError
-from spa.records import solution_sha
-from spa.results.provenance import environment, git_state, usable_cores
+from spa.records import Submission, solution_sha
+from spa.results.provenance import environment, git_state
 from spa.results.store import Run
 from spa.scoring.external_samples import read_samples
 from spa.scoring.sandbox import resolve
-from spa.scoring.score import Request, corrections
+from spa.scoring.score import corrections
 from spa.tasks.benchmarks import Benchmark
 
 EXTRAS = ("retry_seconds",)  # summed over the solutions; evalplus tries none again
 
 
-def read(samples: str, benchmark: Benchmark) -> Sequence[Request]:
+def read(samples: str, benchmark: Benchmark) -> Sequence[Submission]:
     """The samples of a file or folder, of all tasks or some; "canonical" and "mutants" are made from the benchmark."""
     if samples == "canonical":
         return [(problem.task_id, problem.prompt + problem.canonical_solution) for problem in benchmark.problems]
@@ -44,7 +44,7 @@ def read(samples: str, benchmark: Benchmark) -> Sequence[Request]:
 
 
 def compare(
-    requests: Sequence[Request], benchmark: Benchmark, rounds: int, checkout: Path | None = None
+    requests: Sequence[Submission], benchmark: Benchmark, rounds: int, checkout: Path | None = None
 ) -> dict[str, Any]:
     """Score the requests `rounds` times with each side; times in seconds, verdicts and where they differ.
 
@@ -93,7 +93,7 @@ def compare(
 
 
 def _ours(
-    requests: Sequence[Request], benchmark: Benchmark, folder: Path, extras: list[dict[str, float]], version: Path
+    requests: Sequence[Submission], benchmark: Benchmark, folder: Path, extras: list[dict[str, float]], version: Path
 ) -> list[Statuses]:
     """`spa score` as a user would run it, into an empty folder; `extras` gets what evalplus has nothing of.
 
@@ -116,7 +116,7 @@ def _ours(
 
 
 def differences(
-    requests: Sequence[Request], statuses: dict[str, list[list[Statuses]]], corrected: Sequence[str]
+    requests: Sequence[Submission], statuses: dict[str, list[list[Statuses]]], corrected: Sequence[str]
 ) -> list[dict[str, Any]]:
     """The samples that do not pass or fail alike with every side in every round, each with all of its statuses."""
     found = []

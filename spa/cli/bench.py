@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
+from spa.config import usable_cores
 from spa.errors import one_line_errors
-from spa.results.provenance import usable_cores
 
 
 @one_line_errors

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 
 from packaging.requirements import Requirement
 
-from spa.config import load_benchmark_config
+from spa.config import load_benchmark_config, usable_cores
 from spa.errors import SpaError, one_line_errors
-from spa.results.provenance import usable_cores, versions
+from spa.results.provenance import versions
 from spa.scoring.sandbox import resolve, self_test
 from spa.scoring.score import corrections, score
 from spa.tasks import benchmarks

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from spa.config import usable_cores
+
 # Environment variables whose values are secret, words that name one on a command line, and what gives itself away.
 SECRET_VARIABLE = re.compile(r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|KEY|CREDENTIALS?)($|_)", re.IGNORECASE)
 SECRET = re.compile(
@@ -72,12 +74,6 @@ def gpus() -> list[dict[str, str]]:
     except (OSError, subprocess.SubprocessError):
         return []
     return [dict(zip(names, line.split(", "), strict=False)) for line in told.splitlines()]
-
-
-def usable_cores() -> int:
-    """Cores that this process, or its Slurm job, may use."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, int(os.environ.get("SLURM_CPUS_PER_TASK", cores)))
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:

@@ -6,10 +6,9 @@ from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # whichever HTTP client the hub uses
 
-from spa.config import Cell
+from spa.config import Cell, usable_cores
 from spa.errors import SpaError
 from spa.models import checkpoints, standin
-from spa.results.provenance import usable_cores
 from spa.schema import ModelConfig
 from spa.scoring import expected, sandbox
 from spa.tasks import benchmarks

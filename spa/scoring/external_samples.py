@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from spa.errors import SpaError
-from spa.records import Score, solution_sha
+from spa.records import Score, Submission, solution_sha
 from spa.results.files import write_atomically
 from spa.results.store import Run
-from spa.scoring.score import Request, corrections, name_tasks, score_into
+from spa.scoring.score import corrections, name_tasks, score_into
 from spa.tasks.benchmarks import Benchmark
 
 logger = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ class Samples:
     """The samples of one file or folder, and where they differ from one of every task."""
 
     path: Path
-    requests: tuple[Request, ...]  # of the benchmark's tasks
+    requests: tuple[Submission, ...]  # of the benchmark's tasks
     missing: tuple[str, ...]  # tasks without a sample
     unknown: tuple[str, ...]  # tasks that the benchmark does not have
     repeated: tuple[str, ...]  # tasks with several samples
@@ -158,7 +158,7 @@ def render(summary: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _lines(path: Path, prompts: dict[str, str]) -> Iterator[Request]:
+def _lines(path: Path, prompts: dict[str, str]) -> Iterator[Submission]:
     for number, line in enumerate(_text(path).split("\n"), 1):
         if not line.strip():
             continue
@@ -186,7 +186,7 @@ def _text(path: Path) -> str:
         raise SpaError(f"cannot read the samples {path}: the compressed file is damaged ({error})") from None
 
 
-def _folder(path: Path, prompts: dict[str, str]) -> Iterator[Request]:
+def _folder(path: Path, prompts: dict[str, str]) -> Iterator[Submission]:
     tasks = {task_id.replace("/", "_"): task_id for task_id in prompts}
     for program in sorted(path.glob("*/*.py")):
         folder = program.parent.name

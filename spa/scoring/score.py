@@ -20,10 +20,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from spa.config import usable_cores
 from spa.errors import SpaError
-from spa.records import NOT_PLAIN, Score, solution_sha
+from spa.records import NOT_PLAIN, Score, Submission, solution_sha
 from spa.results.manifest import Manifest, Scoring, ScoringReport
-from spa.results.provenance import usable_cores
 from spa.results.store import Run
 from spa.scoring import expected
 from spa.scoring.control import Controlled, UnfitError
@@ -34,7 +34,6 @@ from spa.tasks.benchmarks import Benchmark
 
 logger = logging.getLogger(__name__)
 
-Request = tuple[str, str]  # task_id, solution
 # What a scoring that finds nothing to score leaves as the last one noted it.
 OF_THE_LAST_SCORING = ("sandbox", "warning", "seconds", "retried", "retry_seconds")
 
@@ -67,7 +66,7 @@ def scorer_id(benchmark: Benchmark, sandbox: str) -> str:
 
 
 def score(
-    requests: Sequence[Request], benchmark: Benchmark, *, sandbox: str, workers: int | None = None
+    requests: Sequence[Submission], benchmark: Benchmark, *, sandbox: str, workers: int | None = None
 ) -> Iterator[Score]:
     """One verdict for each distinct request, in the order in which they are reached.
 
@@ -126,12 +125,12 @@ def check_tasks(task_ids: Iterable[str], benchmark: Benchmark) -> None:
 
 def score_into(
     run: Run,
-    requests: Sequence[Request],
+    requests: Sequence[Submission],
     benchmark: Benchmark,
     sandbox: str,
     progress: bool,
     hidden: Path,
-    truncated: Collection[Request] = (),
+    truncated: Collection[Submission] = (),
 ) -> ScoringReport:
     """As `score_run`, of any requests; `hidden` is a folder that the solutions must not see.
 
@@ -169,13 +168,13 @@ def score_into(
 
 
 def _earlier(
-    run: Run, wanted: Collection[Request], benchmark: Benchmark, sandbox: str
-) -> tuple[str, dict[Request, Score]]:
+    run: Run, wanted: Collection[Submission], benchmark: Benchmark, sandbox: str
+) -> tuple[str, dict[Submission, Score]]:
     """The sandbox mode to score in, and the verdicts that the run has of it.
 
     Where any will do, all verdicts of one that protects are enough: then it need not work here.
     """
-    found: dict[str, dict[Request, Score]] = defaultdict(dict)
+    found: dict[str, dict[Submission, Score]] = defaultdict(dict)
     for score in run.scores():
         found[score.scorer_id][score.task_id, score.solution_sha] = score
     for mode in PROTECTING if sandbox == "auto" else (sandbox,):
@@ -187,7 +186,7 @@ def _earlier(
 
 
 def _verdicts(
-    requests: Sequence[Request], benchmark: Benchmark, mode: str, workers: int, *hidden: Path
+    requests: Sequence[Submission], benchmark: Benchmark, mode: str, workers: int, *hidden: Path
 ) -> Iterator[Score]:
     """Verdicts as they become final: at the end, and one at a time, those on solutions that timed out beside others."""
     asked = {task_id for task_id, _ in requests}
@@ -201,7 +200,7 @@ def _verdicts(
     processes, identifier = services(mode, hidden), scorer_id(benchmark, mode)
 
     controlled = Controlled(cases, lambda case: judge(case, processes, identifier))
-    again: dict[Request, float] = {}
+    again: dict[Submission, float] = {}
     for result in controlled.judged(cases, workers):
         score = result.score
         if result.timed_out and workers > 1:

@@ -14,9 +14,9 @@ import zlib
 from collections.abc import Iterator
 from itertools import pairwise
 
+from spa.config import usable_cores
 from spa.errors import SpaError
 from spa.records import Problem, VisibleScore, solution_sha
-from spa.results.provenance import usable_cores
 from spa.results.store import Run
 from spa.scoring import expected
 from spa.scoring.judging import COMPARE_SECONDS, Services, solver, solving

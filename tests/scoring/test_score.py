@@ -25,9 +25,9 @@ from programs import (
     verdicts_on,
 )
 
+from spa import config
 from spa.config import PACKAGE
 from spa.records import Score, solution_sha
-from spa.results import provenance
 from spa.scoring import expected
 from spa.scoring import score as scoring
 from spa.scoring.expected import LIMITS
@@ -321,6 +321,6 @@ def test_five_kills_lose_and_double_nothing(humaneval: Benchmark, tmp_path: Path
 
 def test_workers_keep_to_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
-    assert provenance.usable_cores() == 8
+    assert config.usable_cores() == 8
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "3")
-    assert provenance.usable_cores() == 3
+    assert config.usable_cores() == 3
