@@ -18,7 +18,7 @@ from transformers.cache_utils import CacheLayerMixin
 
 from spa.decoding import cpu_memory
 
-SavedRow = list[tuple[Tensor, Tensor]]  # keys and values [H, width, D] of each layer
+SavedRow = list[tuple[Tensor, ...]]  # keys and values [H, width, D] of each layer
 
 
 @dataclass
@@ -28,6 +28,8 @@ class Window:
     first_row: int
     slots: Tensor  # [B, S] where each new token is written
     width: int  # slots that attention may read, the new ones included
+    hidden: Tensor | None = None  # bool [B, <= width], True at slots that no token of the row attends to
+    is_used: bool = False  # whether the model has made its masks by it
 
 
 class RowLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
@@ -61,29 +63,28 @@ class RowLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         read = slice(window.first_row, last_row)
         return self.keys[read, :, : window.width], self.values[read, :, : window.width]
 
+    @property
+    def states(self) -> tuple[Tensor, ...]:
+        """Keys and values; nothing in a layer that reads those of another one (Gemma 3n, Gemma 4)."""
+        return () if self.keys is None or self.values is None else (self.keys, self.values)
+
     def copy_row(self, source: int, target: int, width: int) -> None:
-        assert self.keys is not None
-        assert self.values is not None
-        for states in (self.keys, self.values):
+        for states in self.states:
             states[target, :, :width] = states[source, :, :width]
 
-    def save_row(self, row: int, width: int, device: str | None) -> tuple[Tensor, Tensor]:
-        assert self.keys is not None
-        assert self.values is not None
-        keys, values = self.keys[row, :, :width], self.values[row, :, :width]
-        return keys.to(device, copy=True), values.to(device, copy=True)
+    def save_row(self, row: int, width: int, device: str | None) -> tuple[Tensor, ...]:
+        return tuple(states[row, :, :width].to(device, copy=True) for states in self.states)
 
-    def load_rows(self, first_row: int, last_row: int, saved: tuple[Tensor, Tensor]) -> None:
-        assert self.keys is not None
-        assert self.values is not None
-        for states, kept in zip((self.keys, self.values), saved, strict=True):
+    def load_rows(self, first_row: int, last_row: int, saved: tuple[Tensor, ...]) -> None:
+        for states, kept in zip(self.states, saved, strict=True):
             states[first_row:last_row, :, : kept.shape[1]] = kept.to(states.device)
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         return self.storage.window.width, 0
 
     def get_seq_length(self) -> int:
-        return self.storage.window.width
+        """Tokens ahead of the new ones, in the longest row."""
+        return self.storage.window.width - self.storage.window.slots.shape[1]
 
     def get_max_length(self) -> int:
         return -1
@@ -98,6 +99,10 @@ class RowCache(Cache):
         self.window = Window(0, torch.empty(0, 0, dtype=torch.long), 0)
         self.row_layers = [RowLayer(self) for _ in range(n_layers)]
         super().__init__(layers=[*self.row_layers])
+
+    def get_query_offset(self, layer_idx: int = 0) -> Any:
+        """Where the queries begin: in a place of its own for each row, which `masks` understands."""
+        return self.window
 
     def copy_row(self, source: int, target: int, width: int) -> None:
         """Copy the first `width` slots of a row over another row."""

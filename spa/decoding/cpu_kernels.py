@@ -21,6 +21,8 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from spa.decoding.masks import for_rows
+
 ROWS_HINT = 32  # the batch that the layout is chosen for; it works for every other
 ATTENTION = "sdpa_or_products"
 
@@ -96,9 +98,10 @@ def attention(
     scaling: float | None = None,
     **arguments: Any,
 ) -> tuple[Tensor, None]:
-    """One new token a row by a product and an embedding bag, more by SDPA; [B, S, H, D].
+    """One new token a row by a product and an embedding bag, more by SDPA; [B, S, H, E].
 
-    query: [B, H, S, D]; key, value: [B, K, W, D]; attention_mask: additive or bool, [B, 1, S, W].
+    query, key: [B, H, S, D], [B, K, W, D]; value: [B, K, W, E], E its own size (DeepSeek-V2); attention_mask: additive
+    or bool, [B, 1, S, W], or one for each query head (Doge), [B, H, S, W].
     """
     if query.shape[2] > 1 or scaling is None or arguments.get("position_bias") is not None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **arguments)
@@ -106,12 +109,14 @@ def attention(
     grouped = query.view(rows, key.shape[1], -1, size) * scaling  # [B, K, G, D]
     # This order of the factors is the faster one, also with the copy.
     scores = (key @ grouped.transpose(2, 3)).transpose(2, 3).contiguous()
+    if attention_mask is not None and attention_mask.shape[1] == heads:
+        attention_mask = attention_mask.view(rows, key.shape[1], -1, attention_mask.shape[3])
     if attention_mask is not None and attention_mask.dtype == torch.bool:
         scores = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
     elif attention_mask is not None:
         scores += attention_mask
     output = _weighted_sums(torch.softmax(scores, dim=-1), value)
-    return output.reshape(rows, 1, heads, size), None
+    return output.reshape(rows, 1, heads, value.shape[3]), None
 
 
 def _weighted_sums(weights: Tensor, value: Tensor) -> Tensor:
@@ -139,4 +144,4 @@ def _bags(rows: int, shared: int, groups: int, width: int, row: int, head: int, 
 
 
 AttentionInterface.register(ATTENTION, attention)
-AttentionMaskInterface.register(ATTENTION, sdpa_mask)
+AttentionMaskInterface.register(ATTENTION, for_rows(sdpa_mask))

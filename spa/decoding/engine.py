@@ -22,6 +22,7 @@ from spa.decoding import formula, forward
 from spa.decoding.cache import RowCache
 from spa.decoding.lanes import NOTHING_HIDDEN, UNLIMITED, Budget, Decoded, Lane, Request, Spent
 from spa.decoding.prefixes import PrefixReader
+from spa.decoding.sharing import Sharing
 from spa.decoding.stopping import Detokenize, TextStream, text_after
 from spa.errors import SpaError
 from spa.omega import has_zero, size
@@ -34,6 +35,7 @@ class Engine:
 
     strict: one row per forward pass, and each reads its prompt itself. bitsandbytes' int8 picks its outlier columns
     over all tokens of a pass, so only then are the rows independent of each other.
+    n_tokens: ids from here on are never chosen; an output layer may be wider than the tokenizer's vocabulary.
     After an out-of-memory error the batch is halved and decoding goes on; `halvings` lists the sizes tried in vain.
     """
 
@@ -45,8 +47,10 @@ class Engine:
         batch_size: int = 16,
         strict: bool = False,
         budget: Budget = UNLIMITED,
+        n_tokens: int | None = None,
     ) -> None:
         self.model = model
+        self.vocabulary = n_tokens
         self.eos_ids = frozenset(eos_ids)
         self.detokenize = detokenize
         self.batch_size = batch_size
@@ -60,7 +64,8 @@ class Engine:
         self.n_tokens = 0  # chosen so far
         self.spent: dict[str, Spent] = {}  # by task
         self.branches = 2
-        self.cache = RowCache(model.config.num_hidden_layers, 0, 0)
+        self.sharing = Sharing.of(model.config)
+        self.cache = RowCache(self._layers, 0, 0)
         self.prefixes = PrefixReader(model, self.cache, strict)
 
     def decode(self, requests: Iterable[Request]) -> Iterator[Decoded]:
@@ -91,6 +96,11 @@ class Engine:
         """Cache rows of the lanes in flight: 0..n_rows-1."""
         return sum(len(lane.rows) for lane in self.lanes)
 
+    @property
+    def _layers(self) -> int:
+        layers: int = self.model.config.get_text_config().num_hidden_layers
+        return layers
+
     def _lane(self, request: Request) -> Lane:
         stream = TextStream.after(request.original_ids, self.detokenize)
         spent = self.spent.setdefault(request.task_id, Spent())
@@ -105,11 +115,12 @@ class Engine:
         """
         started = time.perf_counter()
         self._unpark()
+        self._read_again()
         joining = [self.waiting.popleft() for _ in range(min(self.batch_size - len(self.lanes), len(self.waiting)))]
         lanes = joining or self.lanes
         try:
             logits = self._join(joining) if joining else self._step()
-            choices = self._choose(lanes, logits)
+            choices = self._choose(lanes, logits[:, : self.vocabulary])
         except BaseException:
             self.waiting.extendleft(reversed(joining))
             raise
@@ -162,6 +173,17 @@ class Engine:
             lane.saved = []
             self.lanes.append(self.parked.popleft())
 
+    def _read_again(self) -> None:
+        """Send back to the beginning what the next token would take over the model's switch; see `sharing`."""
+        if self.sharing.switch is None:
+            return
+        crossing = [lane for lane in self.lanes if self.sharing.switch + 1 in lane.widths]
+        if crossing:
+            for lane in crossing:
+                lane.rows = []
+            self.waiting.extendleft(reversed(crossing))
+            self._lay_out([lane for lane in self.lanes if lane.rows])
+
     def _join(self, lanes: list[Lane]) -> Tensor:
         """Read the lanes' prefixes into new rows, first all original ones, then the masked; their logits, [B, V]."""
         if self.prefixes.common is None:
@@ -177,11 +199,13 @@ class Engine:
                 tokens[row] = lane.tokens[-1]
                 positions[row] = len(prompt) + len(lane.tokens) - 1
                 hidden[row] = unseen
+        runs: Iterable[slice] = self.sharing.runs(positions, [position + 1 for position in positions])
         if self.strict:
-            singles = enumerate(zip(tokens, positions, hidden, strict=True))
-            logits = [forward.step(self.model, self.cache, row, [t], [p], [h]) for row, (t, p, h) in singles]
-            return torch.cat(logits)
-        return forward.step(self.model, self.cache, 0, tokens, positions, hidden)
+            runs = [slice(row, row + 1) for row in range(n_rows)]
+        logits = [
+            forward.step(self.model, self.cache, run.start, tokens[run], positions[run], hidden[run]) for run in runs
+        ]
+        return torch.cat(logits) if len(logits) > 1 else logits[0]
 
     def _choose(self, lanes: list[Lane], logits: Tensor) -> list[list[formula.Choice]]:
         """What each lane's omegas choose. logits: [B, V], the lanes' rows in order of their row numbers."""
@@ -239,7 +263,7 @@ class Engine:
         )
 
     def _new_cache(self, slots: int) -> None:
-        self.cache = RowCache(self.model.config.num_hidden_layers, self.batch_size * self.branches, slots)
+        self.cache = RowCache(self._layers, self.batch_size * self.branches, slots)
         self.prefixes = PrefixReader(self.model, self.cache, self.strict)
 
     def _halve(self) -> None:

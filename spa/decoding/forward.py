@@ -6,14 +6,18 @@ row, True where a slot is hidden, as long as the row needs.
 Letters: B rows, S tokens, W visible slots, V vocabulary.
 """
 
-from collections.abc import Sequence
+import functools
+import inspect
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from spa.decoding import masks  # noqa: F401  # lets models make their masks by a cache's window
 from spa.decoding.cache import RowCache, Window
+from spa.errors import SpaError
 
 
 def prefill(
@@ -57,20 +61,6 @@ def step(
     return _forward(model, cache, torch.tensor(tokens)[:, None], slots, slots, first_row, max(positions) + 1, hidden)
 
 
-def visible(slots: Tensor, width: int, hidden: Sequence[Tensor] = ()) -> Tensor:
-    """Which slots each new token attends to, [B, S, W]: those up to its own that are not hidden, or else its own alone.
-
-    slots: [B, S].
-    """
-    slot = torch.arange(width, device=slots.device)
-    seen = slot <= slots[:, :, None]
-    if any(map(len, hidden)):
-        unseen = pad_sequence([*hidden], batch_first=True)[:, None, :width].to(slots.device)
-        seen[:, :, : unseen.shape[2]] &= ~unseen
-        seen |= (slot == slots[:, :, None]) & ~seen.any(dim=2, keepdim=True)
-    return seen
-
-
 def _forward(
     model: Any,
     cache: RowCache,
@@ -83,18 +73,17 @@ def _forward(
 ) -> Tensor:
     device = model.device
     tokens, slots, positions = tokens.to(device), slots.to(device), positions.to(device)
-    seen = visible(slots, width, hidden)[:, None]  # [B, 1, S, W]
-    # Additive, because eager attention (CodeGen) adds its mask and SDPA takes either kind.
-    mask = torch.zeros(seen.shape, dtype=model.dtype, device=device)
-    mask.masked_fill_(~seen, torch.finfo(model.dtype).min)
-    cache.window = Window(first_row, slots, width)
-    output = model(
-        input_ids=tokens,
-        position_ids=positions,
-        attention_mask=mask,
-        past_key_values=cache,
-        use_cache=True,
-        logits_to_keep=1,
-    )
+    unseen = pad_sequence([*hidden], batch_first=True) if any(map(len, hidden)) else None
+    cache.window = Window(first_row, slots, width, unseen)
+    own_positions = {"position_ids": positions} if takes_positions(type(model).forward) else {}
+    output = model(input_ids=tokens, past_key_values=cache, use_cache=True, logits_to_keep=1, **own_positions)
+    if not cache.window.is_used:
+        raise SpaError(f"{type(model).__name__} makes its attention masks by itself, not for rows of different lengths")
     logits: Tensor = output.logits[:, -1]
     return logits
+
+
+@functools.cache
+def takes_positions(forward: Callable[..., Any]) -> bool:
+    """Whether a model is told its tokens' positions; the others need none, as BLOOM's bias counts from the key."""
+    return "position_ids" in inspect.signature(forward).parameters

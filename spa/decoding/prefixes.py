@@ -15,6 +15,7 @@ from torch import Tensor
 from spa.decoding import forward
 from spa.decoding.cache import RowCache, SavedRow
 from spa.decoding.lanes import NOTHING_HIDDEN, Lane
+from spa.decoding.sharing import Sharing
 
 # Tokens of one forward pass over prompts. More at once are slower on a CPU, where their activations leave its caches.
 PREFILL_TOKENS = 1024
@@ -30,6 +31,7 @@ class PrefixReader:
         self.model = model
         self.cache = cache
         self.strict = strict
+        self.sharing = Sharing.of(model.config)
         self.common: int | None = None  # tokens that all prompts begin with, once known
         self.common_row: SavedRow | None = None
 
@@ -55,14 +57,14 @@ class PrefixReader:
             lane.rows.append(row)
         if self.common_row:
             self.cache.load_rows(first_row, second_row, self.common_row)
-        starts = [min(self.common or 0, len(ids) - 1) for ids in originals]
+        starts = [self._start(self.common or 0, self.common or 0, ids) for ids in originals]
         logits = [self._prefill(first_row, originals, starts, [NOTHING_HIDDEN] * len(lanes))]
         if anchored:
             maskeds = [[*lane.prompts[1], *lane.tokens] for _, lane in anchored]
             starts = [common_prefix([originals[n], ids]) for (n, _), ids in zip(anchored, maskeds, strict=True)]
             starts = [
-                0 if self.strict else min(start, len(ids) - 1, *lane.request.hidden)
-                for (_, lane), start, ids in zip(anchored, starts, maskeds, strict=True)
+                self._start(min(start, *lane.request.hidden, start), len(originals[number]), ids)
+                for (number, lane), start, ids in zip(anchored, starts, maskeds, strict=True)
             ]
             for target, ((number, _), start) in enumerate(zip(anchored, starts, strict=True), second_row):
                 self.cache.copy_row(first_row + number, target, start)
@@ -70,25 +72,31 @@ class PrefixReader:
             logits.append(self._prefill(second_row, maskeds, starts, hidden))
         return torch.cat(logits)
 
+    def _start(self, shared: int, length: int, ids: Sequence[int]) -> int:
+        """How much of a prefix need not be read, where its first `shared` tokens were read in a row of that length."""
+        alone = self.strict or self.sharing.is_long(length) != self.sharing.is_long(len(ids))
+        return 0 if alone else min(shared, len(ids) - 1)
+
     def _prefill(self, first_row: int, sequences: list[list[int]], starts: list[int], hidden: list[Tensor]) -> Tensor:
         """Prefill in groups of rows that keep within `PREFILL_TOKENS`; logits of all rows, [B, V]."""
-        fresh = [len(ids) - start for ids, start in zip(sequences, starts, strict=True)]
         logits = []
-        for group in self._groups(fresh):
+        for group in self._groups(starts, [len(ids) for ids in sequences]):
             first = first_row + group.start
             logits.append(
                 forward.prefill(self.model, self.cache, first, sequences[group], starts[group], hidden[group])
             )
         return torch.cat(logits)
 
-    def _groups(self, fresh: list[int]) -> Iterator[slice]:
-        """Consecutive rows that are read at once; `fresh` counts each row's tokens."""
-        start = 0
-        for end in range(1, len(fresh) + 1):
-            rows = end + 1 - start
-            if end == len(fresh) or self.strict or rows * max(fresh[start : end + 1]) > PREFILL_TOKENS:
-                yield slice(start, end)
-                start = end
+    def _groups(self, starts: list[int], lengths: list[int]) -> Iterator[slice]:
+        """Consecutive rows that are read at once."""
+        fresh = [length - start for start, length in zip(starts, lengths, strict=True)]
+        for run in self.sharing.runs(starts, lengths):
+            start = run.start
+            for end in range(start + 1, run.stop + 1):
+                rows = end + 1 - start
+                if end == run.stop or self.strict or rows * max(fresh[start : end + 1]) > PREFILL_TOKENS:
+                    yield slice(start, end)
+                    start = end
 
 
 def common_prefix(sequences: Sequence[Sequence[int]]) -> int:

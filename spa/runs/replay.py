@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from torch import Tensor
 from transformers import GenerationConfig
 
+from spa.decoding.sharing import Sharing
 from spa.errors import SpaError
 from spa.models import checkpoints
 from spa.models.checkpoints import LoadedModel
@@ -37,7 +40,7 @@ def replay(results: Results, n_tasks: int) -> Iterator[Replayed]:
         checkpoint = checkpoints.identify(config)
         if checkpoint.identity != manifest.identity["model"]:
             raise SpaError(f"{run.folder} was made with {manifest.identity['model']}, here is {checkpoint.identity}")
-        tokenizer = checkpoints.load_tokenizer(checkpoint)
+        tokenizer = checkpoints.load_tokenizer(checkpoint, config.trust_remote_code)
         loaded = checkpoints.load_kept(checkpoint, config, tokenizer, manifest.dtype, manifest.quantization)
         tasks = list(dict.fromkeys(sample.task_id for sample in samples))[:n_tasks]
         for sample in samples:
@@ -86,6 +89,7 @@ def reference(
         eos_token_id=list(loaded.eos_ids) or None,
         pad_token_id=0,
         guidance_scale=1 + omega if guided else None,
+        suppress_tokens=list(range(loaded.n_tokens, loaded.model.config.get_text_config().vocab_size)) or None,
     )
     ids = torch.tensor([list(original_ids)], device=loaded.model.device)
     negative = {"negative_prompt_ids": torch.tensor([list(masked_ids)], device=ids.device)} if guided else {}
@@ -104,22 +108,53 @@ def attention_reference(
 ) -> list[int]:
     """The greedy choice after the prompt and after each further token of `completion_ids`, with mask=attention.
 
-    An oracle independent of our engine: each branch is one forward pass over prompt and completion without a cache, the
-    masked one under an explicit mask of all positions. Greedy decoding gives `completion_ids` if and only if each of
-    them is the choice at its place; the last choice is what follows them.
+    An oracle independent of our engine: each branch is one forward pass over prompt and completion without a cache (two
+    where a longrope switches on the way), the masked one under an explicit mask of all positions. Greedy decoding gives
+    `completion_ids` if and only if each of them is the choice at its place; the last choice is what follows them.
     """
-    ids = torch.tensor([[*prompt_ids, *completion_ids]], device=loaded.model.device)
-    size = ids.shape[1]
-    seen = torch.ones(size, size, dtype=torch.bool).tril()  # [query, key]
-    seen[:, list(hidden)] = False
-    seen |= torch.eye(size, dtype=torch.bool) & ~seen.any(dim=1, keepdim=True)
-    mask = torch.zeros(1, 1, size, size, dtype=loaded.model.dtype).masked_fill_(
-        ~seen, torch.finfo(loaded.model.dtype).min
-    )
-    kept = len(completion_ids) + 1
-    original = loaded.model(ids, use_cache=False, logits_to_keep=kept).logits[0].float()
-    masked = (
-        loaded.model(ids, attention_mask=mask.to(ids.device), use_cache=False, logits_to_keep=kept).logits[0].float()
-    )
-    tokens: list[int] = (original + omega * (original - masked)).argmax(dim=-1).tolist()
+    text = [*prompt_ids, *completion_ids]
+    switch = Sharing.of(loaded.model.config).switch
+    tokens: list[int] = []
+    for end in (len(text),) if switch is None else (min(switch, len(text)), len(text)):
+        kept = end - len(prompt_ids) + 1 - len(tokens)
+        if kept > 0:
+            tokens += _choices(loaded, text[:end], hidden, omega, kept)
     return tokens
+
+
+def _choices(loaded: LoadedModel, text: Sequence[int], hidden: Sequence[int], omega: float, kept: int) -> list[int]:
+    """The choices after the last `kept` tokens."""
+    ids = torch.tensor([list(text)], device=loaded.model.device)
+    seen = torch.ones(len(text), len(text), dtype=torch.bool).tril()  # [query, key]
+    seen[:, list(hidden)] = False
+    original = loaded.model(ids, use_cache=False, logits_to_keep=kept).logits[0].float()
+    masks = _masks(loaded.model, seen)
+    masked = loaded.model(ids, attention_mask=masks, use_cache=False, logits_to_keep=kept).logits[0].float()
+    scores = (original + omega * (original - masked))[:, : loaded.n_tokens]
+    choices: list[int] = scores.argmax(dim=-1).tolist()
+    return choices
+
+
+def _masks(model: Any, seen: Tensor) -> Any:
+    """`seen` [query, key] as the model takes it: one mask, or one for each kind of its layers."""
+    config = model.config.get_text_config()
+    size = len(seen)
+    behind = torch.arange(size)[:, None] - torch.arange(size)
+    near = {
+        "sliding_attention": lambda: behind < config.sliding_window,
+        "chunked_attention": lambda: (
+            torch.arange(size)[:, None] // config.attention_chunk_size
+            == torch.arange(size) // config.attention_chunk_size
+        ),
+    }
+
+    def additive(kind: str) -> Tensor:
+        attended = seen & near[kind]() if kind in near else seen
+        attended = attended | (torch.eye(size, dtype=torch.bool) & ~attended.any(dim=1, keepdim=True))
+        mask = torch.zeros(1, 1, size, size, dtype=model.dtype)
+        return mask.masked_fill_(~attended, torch.finfo(model.dtype).min).to(model.device)
+
+    kinds = set(getattr(config, "layer_types", None) or ())
+    if kinds & near.keys():
+        return {kind: additive(kind) for kind in kinds}
+    return additive("sliding_attention" if getattr(config, "sliding_window", None) else "full_attention")

@@ -14,7 +14,6 @@ from hydra import compose, initialize_config_dir
 
 from spa.config import CONF, Cell, resolve
 from spa.decoding.engine import Engine
-from spa.decoding.forward import visible
 from spa.decoding.lanes import Decoded, Request
 from spa.decoding.stopping import NeverStop
 from spa.errors import SpaError
@@ -168,15 +167,6 @@ def test_only_what_precedes_the_hidden_positions_is_shared(model: Any, monkeypat
     assert shapes == [(1, 20), (2, 1), (2, 9), (4, 1)]
 
 
-def test_visible_slots() -> None:
-    slots = torch.tensor([[0, 1, 2], [1, 2, 3]])
-    hidden = [torch.tensor([True, False]), torch.zeros(0, dtype=torch.bool)]
-    assert visible(slots, 4, hidden).int().tolist() == [
-        [[1, 0, 0, 0], [0, 1, 0, 0], [0, 1, 1, 0]],  # the first token would see nothing and sees itself
-        [[1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1]],
-    ]
-
-
 # A whole run
 
 
@@ -216,7 +206,7 @@ def test_a_run_and_its_replay(
 
 @pytest.mark.parametrize("weight", OMEGAS)
 def test_replays_oracle_is_greedy_decoding(model: Any, expected: Any, weight: float) -> None:
-    loaded: Any = SimpleNamespace(model=model)
+    loaded: Any = SimpleNamespace(model=model, n_tokens=tiny.VOCABULARY)
     for prompt in prompts():
         tokens = expected(prompt, weight)
         choices = attention_reference(loaded, *prompt, weight, tokens)
