@@ -8,7 +8,7 @@ from spa.decoding.engine import Engine
 from spa.decoding.lanes import Request, context_room
 from spa.decoding.stopping import NeverStop, StopRule, StopStrings, detokenizer
 from spa.errors import SpaError
-from spa.models.checkpoints import check, context_length
+from spa.models.checkpoints import check, context_length, eos_ids, n_tokens
 from spa.omega import PLAIN, bounds, parse
 from spa.records import PromptPair, Span
 from spa.tasks import anchors as anchoring
@@ -72,8 +72,8 @@ def generate(
 
     rule = _stop_rule(stop)
     requests = [Request.of(pair, omegas, rule, min(max_new_tokens, room(pair))) for pair in pairs]
-    eos_ids = _eos_ids(model, tokenizer) if eos_token_ids is None else eos_token_ids
-    engine = Engine(model, eos_ids, detokenizer(tokenizer), batch_size)
+    ends = eos_ids((), model, tokenizer) if eos_token_ids is None else eos_token_ids
+    engine = Engine(model, ends, detokenizer(tokenizer), batch_size, n_tokens=n_tokens(tokenizer))
     texts: dict[str, list[Text]] = {pair.task_id: [] for pair in pairs}
     for done in engine.decode(requests):
         texts[done.task_id] += [
@@ -119,12 +119,3 @@ def _stop_rule(stop: Sequence[str] | StopRule) -> StopRule:
     if not all(strings):
         raise SpaError("stop holds an empty string, which stands everywhere; leave it out")
     return StopStrings(strings) if strings else NeverStop()
-
-
-def _eos_ids(model: Any, tokenizer: Any) -> list[int]:
-    """As transformers' own `generate` takes them; there they are one number, several, or none."""
-    ids = getattr(model.generation_config, "eos_token_id", None)
-    ids = tokenizer.eos_token_id if ids is None else ids
-    if ids is None:
-        return []
-    return [ids] if isinstance(ids, int) else list(ids)

@@ -34,7 +34,9 @@ class ModelConfig:
     kind: str = "chat"  # "chat" or "base": decides the stop rule and the extraction
     template: str = MISSING  # conf/templates/<name>.yaml
     mask_token: str | None = None  # one token of the tokenizer; None: its mask, unk or pad token, in that order
-    eos_token_ids: list[int] = field(default_factory=list)  # empty: the tokenizer's EOS
+    template_arguments: dict[str, Any] = field(default_factory=dict)  # of a chat template; +model...={name: value}
+    trust_remote_code: bool = False  # run code that the checkpoint brings along
+    eos_token_ids: list[int] = field(default_factory=list)  # empty: the generation config's, else the tokenizer's
     bos_token_id: int | None = None  # needed by profile.stop_at_bos alone
     dtype: str = "auto"  # "auto": float32 on a CPU, bfloat16 on a GPU, float16 with int8
     quantization: str = "none"

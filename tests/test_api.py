@@ -1,5 +1,6 @@
 """`spa.generate` on tiny models: against transformers, over sets of omegas, and the README's example as it stands."""
 
+import copy
 import itertools
 import re
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 import tiny
 import torch
-from transformers import BloomConfig, BloomForCausalLM, GenerationConfig, GPT2Config, GPT2LMHeadModel
+from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel, OpenAIGPTConfig, OpenAIGPTLMHeadModel
 
 import spa
 from spa.config import CONF
@@ -106,6 +107,18 @@ def test_eos_of_the_generation_config(model: Any, monkeypatch: pytest.MonkeyPatc
         assert generate(model, PROMPTS[:1], omega=0)[0][0].finish_reason == "eos"
 
 
+def test_ids_that_stand_for_no_token_are_never_chosen(model: Any) -> None:
+    """An output layer may be wider than the tokenizer's vocabulary."""
+    ((whole,),) = generate(model, PROMPTS[:1], omega=0)
+    tokenizer = copy.deepcopy(TOKENIZER)
+    least = max(whole.token_ids)
+    tokenizer.get_vocab = lambda: {str(number): number for number in range(least)}
+    ((text,),) = spa.generate(model, tokenizer, PROMPTS[:1], 0.0, max_new_tokens=12)
+    assert max(text.token_ids) < least
+    interval = spa.generate(model, tokenizer, PROMPTS[:1], "-1..1", max_new_tokens=12)
+    assert max(token for part in interval[0] for token in part.token_ids) < least
+
+
 def test_the_context_limits_the_text() -> None:
     model = tiny.model("llama", vocabulary=len(TOKENIZER), positions=32)
     ((text,),) = generate(model, ["x" * 28], omega=0, max_new_tokens=12, eos_token_ids=[])
@@ -113,7 +126,7 @@ def test_the_context_limits_the_text() -> None:
     with pytest.raises(SpaError, match=r"prompts\[1\] has 32 tokens and the model's context only 32; shorten it"):
         generate(model, ["a", "x" * 32], omega=0)
     model.config.sliding_window = 16
-    assert context_length(model.config) == 16
+    assert context_length(model.config) == 32, "a window is no end"
 
 
 def test_any_architecture_with_positions_and_a_cache() -> None:
@@ -162,8 +175,8 @@ def test_models_that_the_engine_would_decode_wrongly_are_refused(monkeypatch: py
     model = tiny.model("llama", vocabulary=len(TOKENIZER))
     with pytest.raises(SpaError, match="the tokenizer has no chat template"):
         spa.generate(model, tiny.tokenizer(), ["a"], 0, chat=True)
-    with pytest.raises(SpaError, match="BloomForCausalLM is no causal LM that takes position_ids and a cache"):
-        generate(BloomForCausalLM(BloomConfig(vocab_size=300, hidden_size=16, n_layer=1, n_head=2)).eval())
+    with pytest.raises(SpaError, match="OpenAIGPTLMHeadModel is no causal LM that takes position_ids and a cache"):
+        generate(OpenAIGPTLMHeadModel(OpenAIGPTConfig(vocab_size=300, n_embd=16, n_layer=1, n_head=2)).eval())
     with pytest.raises(SpaError, match=r"is in training mode, .* call model.eval\(\)"):
         generate(tiny.model("llama").train())
     monkeypatch.setattr(model.config, "layer_types", ["full_attention", "linear_attention"], raising=False)

@@ -77,7 +77,9 @@ def _load(setting: Setting, own_kernels: bool) -> checkpoints.LoadedModel:
         model: Any = LlamaForCausalLM(shape)
         model.eval()
         torch.set_default_dtype(torch.float32)
-    return checkpoints.LoadedModel(model, tokenizer, (), 16384, setting.dtype, "sdpa", "torch", setting.device)
+    return checkpoints.LoadedModel(
+        model, tokenizer, (), len(tokenizer), 16384, setting.dtype, "sdpa", "torch", setting.device
+    )
 
 
 def _pairs(setting: Setting, loaded: checkpoints.LoadedModel) -> Pairs:

@@ -10,7 +10,7 @@ import importlib.util
 import inspect
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -39,7 +39,8 @@ from spa.schema import ModelConfig
 # What transformers, safetensors and gguf raise over a missing or broken file.
 _BROKEN = (OSError, ValueError, KeyError, TypeError, RuntimeError, StrictDataclassError, SafetensorError, struct.error)
 
-# What the engine's cache serves: shorter than its window or chunk, a text has full attention in each of these.
+# What the engine's cache serves; the masks of each are made by the model itself (spa.decoding.masks).
+WITHOUT_POSITIONS = ("bloom", "mpt")  # they are told no positions: a bias counts from the key's slot
 ATTENTION_LAYERS = {"full_attention", "sliding_attention", "chunked_attention", "attention"}
 
 
@@ -60,6 +61,7 @@ class LoadedModel:
     model: Any
     tokenizer: Any
     eos_ids: tuple[int, ...]
+    n_tokens: int  # ids from here on stand for no token: an output layer may be wider than the vocabulary
     context_length: int
     dtype: str
     attention: str  # which kernels compute
@@ -103,11 +105,14 @@ def seed(number: int) -> None:
     set_seed(number)
 
 
-def load_tokenizer(checkpoint: Checkpoint) -> Any:
+def load_tokenizer(checkpoint: Checkpoint, trust_remote_code: bool = False) -> Any:
     """The checkpoint's tokenizer."""
     with _one_line_failure(checkpoint):
         return AutoTokenizer.from_pretrained(
-            checkpoint.location, revision=checkpoint.revision, gguf_file=checkpoint.gguf_file
+            checkpoint.location,
+            revision=checkpoint.revision,
+            gguf_file=checkpoint.gguf_file,
+            trust_remote_code=trust_remote_code,
         )
 
 
@@ -135,14 +140,20 @@ def load(
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     with _one_line_failure(checkpoint):
         model_config = AutoConfig.from_pretrained(
-            checkpoint.location, revision=checkpoint.revision, gguf_file=checkpoint.gguf_file
+            checkpoint.location,
+            revision=checkpoint.revision,
+            gguf_file=checkpoint.gguf_file,
+            trust_remote_code=config.trust_remote_code,
         )
-        architecture: Any = AutoModelForCausalLM._model_mapping[type(model_config)]
-        attention = "sdpa" if architecture._supports_sdpa else "eager"
+        attention = None  # code of the checkpoint's own knows best
+        if not (config.trust_remote_code and "AutoModelForCausalLM" in getattr(model_config, "auto_map", {})):
+            architecture: Any = AutoModelForCausalLM._model_mapping[type(model_config)]
+            attention = "sdpa" if architecture._supports_sdpa else "eager"
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             checkpoint.location,
             config=model_config,
             attn_implementation=attention,
+            trust_remote_code=config.trust_remote_code,
             output_loading_info=True,
             **arguments,
         )
@@ -159,7 +170,8 @@ def load(
     return LoadedModel(
         model=model,
         tokenizer=tokenizer,
-        eos_ids=_eos_ids(config, tokenizer),
+        eos_ids=eos_ids(config.eos_token_ids, model, tokenizer),
+        n_tokens=n_tokens(tokenizer),
         context_length=context_length(model.config),
         dtype=dtype,
         attention=model.config._attn_implementation,
@@ -176,26 +188,26 @@ def load_kept(
     checkpoint: Checkpoint, config: ModelConfig, tokenizer: Any, dtype: str, quantization: str
 ) -> LoadedModel:
     """As `load`, but the model stays for the next cell of this process, until another one needs its memory."""
-    wanted = json.dumps([asdict(checkpoint), config.device_map, dtype, quantization], sort_keys=True)
+    facts = [asdict(checkpoint), config.device_map, config.trust_remote_code, dtype, quantization]
+    wanted = json.dumps(facts, sort_keys=True)
     if wanted not in _kept:
         _kept.clear()
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         _kept[wanted] = load(checkpoint, config, tokenizer, dtype, quantization)
-    return replace(_kept[wanted], tokenizer=tokenizer, eos_ids=_eos_ids(config, tokenizer))
+    kept = _kept[wanted]
+    own_ids = eos_ids(config.eos_token_ids, kept.model, tokenizer)
+    return replace(kept, tokenizer=tokenizer, eos_ids=own_ids, n_tokens=n_tokens(tokenizer))
 
 
 def check(model: Any) -> None:
     """Refuse what the engine would decode wrongly: it sets each token's position and mask itself. SpaError says why."""
     name, config = type(model).__name__, model.config.get_text_config()
+    check_class(type(model), config)
+    if any(hasattr(module, "create_position_ids_from_input_ids") for module in model.modules()):
+        raise SpaError(f"{name} counts positions from a padding token on, and in another way within `generate`")
     layers = set(getattr(config, "layer_types", None) or ()) - ATTENTION_LAYERS
-    parameters = inspect.signature(model.forward).parameters
-    if (
-        getattr(config, "is_encoder_decoder", False)
-        or not {"position_ids", "past_key_values", "logits_to_keep"} <= parameters.keys()
-    ):
-        raise SpaError(f"{name} is no causal LM that takes position_ids and a cache; its positions cannot be set")
     if layers:
         raise SpaError(f"{name} has layers of the kind {', '.join(sorted(layers))}, which keep no key-value cache")
     if config._attn_implementation not in ("sdpa", "eager", cpu_kernels.ATTENTION):
@@ -207,27 +219,55 @@ def check(model: Any) -> None:
         raise SpaError(f"{name} is in training mode, where dropout makes texts random; call model.eval()")
 
 
+def check_class(model_class: type[Any], config: Any) -> None:
+    """What can be refused of a model before it is built."""
+    needed = {"past_key_values", "logits_to_keep"}
+    needed |= set() if config.model_type in WITHOUT_POSITIONS else {"position_ids"}
+    forward: Any = model_class.forward
+    if getattr(config, "is_encoder_decoder", False) or not needed <= inspect.signature(forward).parameters.keys():
+        raise SpaError(
+            f"{model_class.__name__} is no causal LM that takes position_ids and a cache; its positions cannot be set"
+        )
+
+
 def context_length(config: Any) -> int:
-    """How many tokens a model reads. Up to a sliding window's width its attention is like any other's."""
-    names = ("max_position_embeddings", "sliding_window", "attention_chunk_size")
-    lengths = [getattr(config.get_text_config(), name, None) for name in names]
-    return min((int(length) for length in lengths if length), default=2**31)
+    """How many tokens a model reads: unlimited where its config names no number of positions (BLOOM)."""
+    text = config.get_text_config()
+    length = getattr(text, "max_position_embeddings", None) or getattr(text, "max_seq_len", None)
+    return int(length) if length else 2**31
+
+
+def eos_ids(configured: Sequence[int], model: Any, tokenizer: Any) -> tuple[int, ...]:
+    """The tokens that end a text: those of our config, else of the model's generation config, else the tokenizer's."""
+    if configured:
+        return tuple(configured)
+    ids = getattr(model.generation_config, "eos_token_id", None)
+    ids = tokenizer.eos_token_id if ids is None else ids
+    if ids is None:
+        return ()
+    return (ids,) if isinstance(ids, int) else tuple(ids)
+
+
+def n_tokens(tokenizer: Any) -> int:
+    """One more than the last id that stands for a token."""
+    ids: Iterable[int] = tokenizer.get_vocab().values()
+    return max(ids) + 1
 
 
 def fitting_lanes(loaded: LoadedModel, tokens: int) -> int:
     """Lanes of two rows of `tokens` tokens whose cache and logits fill half of the memory that is free now."""
-    config = loaded.model.config
-    heads = config.num_attention_heads
-    head_size = getattr(config, "head_dim", None) or config.hidden_size // heads
-    states = 2 * config.num_hidden_layers * (getattr(config, "num_key_value_heads", None) or heads) * head_size
-    row = tokens * states * loaded.model.dtype.itemsize + config.vocab_size * 5 * 8  # logits and lines in float64
+    width = loaded.model.config.get_text_config().vocab_size
+    row = tokens * _state_bytes(loaded.model) + width * 5 * 8  # logits and lines in float64
     free = torch.cuda.mem_get_info()[0] if loaded.model.device.type == "cuda" else psutil.virtual_memory().available
     return max(1, min(MOST_LANES, int(free / 2 / (2 * row))))
 
 
-def _eos_ids(config: ModelConfig, tokenizer: Any) -> tuple[int, ...]:
-    own = () if tokenizer.eos_token_id is None else (tokenizer.eos_token_id,)
-    return tuple(config.eos_token_ids) or own
+@torch.inference_mode()
+def _state_bytes(model: Any) -> int:
+    """What the cache keeps of one token, seen on one token: layers may share it, keys and values differ in size."""
+    tokens = torch.zeros(1, 1, dtype=torch.long, device=model.device)
+    layers = model(tokens, use_cache=True, logits_to_keep=1).past_key_values.layers
+    return sum(states.nbytes for layer in layers for states in (layer.keys, layer.values) if states is not None)
 
 
 def _bitsandbytes(quantization: str, dtype: torch.dtype) -> BitsAndBytesConfig:
@@ -253,6 +293,11 @@ def _one_line_failure(checkpoint: Checkpoint) -> Iterator[None]:
         yield
     except _BROKEN as error:
         first_line = str(error).strip().split("\n")[0]
+        if "trust_remote_code" in str(error):
+            raise SpaError(
+                f"{checkpoint.location} comes with code of its own, which is not run; read it, then allow it with "
+                "model.trust_remote_code=true"
+            ) from None
         raise SpaError(
             f"cannot load {checkpoint.location}: {type(error).__name__}: {first_line}; check model.path"
         ) from error

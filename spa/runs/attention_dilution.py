@@ -93,7 +93,10 @@ def _anchored(prepared: Prepared) -> list[str]:
 
 def _load(prepared: Prepared) -> Any:
     """The model with frozen weights."""
-    tokenizer, config = checkpoints.load_tokenizer(prepared.checkpoint), prepared.cell
+    tokenizer, config = (
+        checkpoints.load_tokenizer(prepared.checkpoint, prepared.cell.model.trust_remote_code),
+        prepared.cell,
+    )
     loaded = checkpoints.load(prepared.checkpoint, config.model, tokenizer, prepared.dtype, config.quantization)
     return loaded.model.requires_grad_(False)
 

@@ -43,7 +43,7 @@ def _bring_to_end(prepared: Prepared) -> None:
         if not described or described.status != "complete":
             manifest.write(prepared)
         return
-    tokenizer = checkpoints.load_tokenizer(prepared.checkpoint)
+    tokenizer = checkpoints.load_tokenizer(prepared.checkpoint, prepared.cell.model.trust_remote_code)
     problems = [problem for problem in prepared.own_problems if problem.task_id in todo]
     pairs = {pair.task_id: pair for pair in render_all(prepared, tokenizer, problems)}
     if cell.reuse:

