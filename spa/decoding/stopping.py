@@ -156,22 +156,28 @@ class MarkedBlock:
         return (self, length - len(rest)) if filled else (NeverStop(), None)
 
 
-DEFINITION = re.compile(r"(async\s+def|def|class)\b")
+DEFINITION = re.compile(r"(?:async\s+def|def|class)\s+(\w+)")
 INLINE_BODY = re.compile(r".*\)\s*(->[^:]*)?:\s*[^\s#]")
 
 
 @dataclass(frozen=True)
 class TopLevelLine:
-    """Stops before the first top-level line that follows a function's body; that line is not kept.
+    """Stops before the first top-level line that follows the body of the wanted function; that line is not kept.
 
-    in_function: the prompt ends inside a function (HumanEval), so the text begins with its body. Otherwise (MBPP) the
-    text first has to define one. Blank lines and closing brackets at the margin end nothing.
+    entry_point: what the text has to define first (MBPP); helpers, imports and the like before it end nothing. None
+    where the prompt ends inside the function (HumanEval), so that the text begins with its body. Blank lines and
+    closing brackets at the margin end nothing.
     """
 
-    in_function: bool
+    entry_point: str | None
+    in_function: bool = False
     has_body: bool = False
     line: str = ""
     offset: int = 0
+
+    @classmethod
+    def of(cls, entry_point: str | None) -> Self:
+        return cls(entry_point, in_function=entry_point is None)
 
     def feed(self, piece: str) -> tuple["TopLevelLine", int | None]:
         in_function, has_body, offset = self.in_function, self.has_body, self.offset
@@ -181,12 +187,14 @@ class TopLevelLine:
             if at_margin and has_body and text[0] not in ")]}":
                 return self, offset
             if number < len(finished):
-                if at_margin and DEFINITION.match(text):
-                    in_function, has_body = True, bool(INLINE_BODY.match(text))
+                defined = DEFINITION.match(text) if at_margin else None
+                if defined:
+                    in_function = self.entry_point in (None, defined[1])
+                    has_body = in_function and bool(INLINE_BODY.match(text))
                 elif in_function and text.strip() and not at_margin:
                     has_body = True
                 offset += len(text) + 1
-        return TopLevelLine(in_function, has_body, line, offset), None
+        return TopLevelLine(self.entry_point, in_function, has_body, line, offset), None
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from spa.config import Cell
 from spa.decoding.engine import Engine
 from spa.decoding.lanes import Budget, Decoded, Request, context_room
 from spa.decoding.stopping import (
-    ClosedBlock,
     FirstOf,
     KeepPiece,
     LineLimit,
@@ -30,7 +29,7 @@ from spa.models.checkpoints import LoadedModel
 from spa.records import Generation, Problem, PromptPair
 from spa.runs.prepare import Prepared, Todo
 from spa.schema import ProfileConfig
-from spa.tasks.extraction import solution
+from spa.tasks.extraction import UntilProgram, solution
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +65,7 @@ def decode(
         batch_size=_batch_size(cell, loaded, requests),
         strict=cell.strict,
         budget=Budget(cell.max_lanes_per_task, cell.max_lane_steps),
+        n_tokens=loaded.n_tokens,
     )
     finished = max(0.0, len(problems) - sum(omega.share(r.omegas, cell.omegas) for r in requests))
     full = [empty(request) for request in requests if not request.max_new_tokens]
@@ -106,7 +106,7 @@ def _batch_size(cell: Cell, loaded: LoadedModel, requests: Sequence[Request]) ->
 
 
 def stop_rule(profile: ProfileConfig, kind: str, problem: Problem, strings: Sequence[str] = ()) -> StopRule:
-    """Besides EOS: chat models stop behind their Python block, base models before the next top-level line.
+    """Besides EOS: chat models stop behind the block with the entry point, base models before the next top-level line.
 
     A template that names strings stops before these instead.
     """
@@ -114,11 +114,12 @@ def stop_rule(profile: ProfileConfig, kind: str, problem: Problem, strings: Sequ
     if strings:
         rule = StopStrings(tuple(strings))
     elif kind == "chat":
-        rule = MarkedBlock() if profile.marked_block_stop else ClosedBlock()
+        rule = MarkedBlock() if profile.marked_block_stop else UntilProgram(problem.entry_point)
     else:
         prompt = problem.prompt
         by_count = profile.count_top_level
-        rule = TopLevelCount.after(prompt) if by_count else TopLevelLine(in_function=problem.family == "humaneval")
+        wanted = None if problem.family == "humaneval" else problem.entry_point
+        rule = TopLevelCount.after(prompt) if by_count else TopLevelLine.of(wanted)
         if profile.max_lines or profile.max_newlines:
             n_newlines = len(prompt) - len(prompt.rstrip("\n"))
             rule = FirstOf((rule, LineLimit(profile.max_lines, profile.max_newlines, n_newlines=n_newlines)))
@@ -154,8 +155,7 @@ def to_generations(
 ) -> list[Generation]:
     """One line per omega of a grid, one for a part of an interval. response: how the prompt begins the answer."""
     parts = omega.bounds(decoded.omegas)
-    profile, answer = cell.profile, response + decoded.completion
-    program = solution(problem, answer, cell.model.kind, sole_block=profile.sole_block, bare_code=profile.bare_code)
+    program = program_of(cell, problem, response + decoded.completion)
     return [
         Generation(
             task_id=problem.task_id,
@@ -176,3 +176,9 @@ def to_generations(
         )
         for lo, hi in parts
     ]
+
+
+def program_of(cell: Cell, problem: Problem, answer: str) -> str:
+    """What of an answer is scored."""
+    profile = cell.profile
+    return solution(problem, answer, cell.model.kind, sole_block=profile.sole_block, bare_code=profile.bare_code)

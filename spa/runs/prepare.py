@@ -24,6 +24,7 @@ Todo = dict[str, list[OmegaSet]]  # by task: the omegas that are still to be dec
 
 # Raised whenever a change to the code may change a generated text.
 METHOD_VERSION = 2
+STOP_RULE = "behind the entry point"  # the second rule of chat models, and of base models on MBPP
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,12 @@ def prepare(cell: Cell) -> Prepared:
     template = prompts.load_template(cell.template, cell.model.kind)
     checkpoint = checkpoints.identify(cell.model)
     dtype = checkpoints.resolve_dtype(cell.dtype, cell.quantization)
+    added = {  # what came later stands in the keys that it concerns alone
+        "stop_rule": STOP_RULE if _waits_for_entry_point(cell, template) else None,
+        "eos": None if cell.model.eos_token_ids else "the generation config's",
+        "template_arguments": dict(cell.model.template_arguments),
+        "trust_remote_code": cell.model.trust_remote_code,
+    }
     identity = {
         "model": checkpoint.identity,
         "eos_token_ids": list(cell.model.eos_token_ids),
@@ -94,6 +101,7 @@ def prepare(cell: Cell) -> Prepared:
         "quantization": cell.quantization,
         "strict": cell.strict and "every prompt read alone",
         "method_version": METHOD_VERSION,
+        **{name: value for name, value in added.items() if value},
     }
     return Prepared(
         cell=cell,
@@ -111,8 +119,24 @@ def prepare(cell: Cell) -> Prepared:
 def render_all(prepared: Prepared, tokenizer: Any, problems: Sequence[Problem]) -> list[PromptPair]:
     """The prompts of the given problems, with their anchors masked as configured."""
     cell = prepared.cell
-    render = prompts.renderer(prepared.template, tokenizer, cell.benchmark.family, cell.mask.name, cell.mask_token)
+    render = prompts.renderer(
+        prepared.template,
+        tokenizer,
+        cell.benchmark.family,
+        cell.mask.name,
+        cell.mask_token,
+        cell.model.template_arguments,
+    )
     return [render(problem, prepared.spans[problem.task_id]) for problem in problems]
+
+
+def _waits_for_entry_point(cell: Cell, template: prompts.Template) -> bool:
+    """Whether a text goes on until it has defined the function that is asked for."""
+    if template.stop.get(cell.benchmark.family):
+        return False
+    if cell.model.kind == "chat":
+        return not cell.profile.marked_block_stop
+    return cell.benchmark.family == "mbpp" and not cell.profile.count_top_level
 
 
 def _anchor(name: str, spans: Mapping[str, tuple[Span, ...]]) -> Any:

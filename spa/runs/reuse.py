@@ -16,12 +16,14 @@ from spa.omega import Interval, OmegaSet
 from spa.records import Generation, PromptPair
 from spa.results.manifest import Manifest
 from spa.results.store import Results, Run
+from spa.runs.generate import program_of, stop_rule
 from spa.runs.prepare import Prepared, Todo
 
 log = logging.getLogger(__name__)
 
-# Fields of the identity that each line tells for itself, and the budget, which decides what is given up and no text.
-TOLD_BY_LINES = ("omega", "anchor", "mask", "prompts", "budget")
+# Fields of the identity that each line tells for itself (a text tells whether another stop rule would have ended it
+# elsewhere), and the budget, which decides what is given up and no text.
+TOLD_BY_LINES = ("omega", "anchor", "mask", "prompts", "budget", "stop_rule")
 
 
 @dataclass
@@ -50,7 +52,8 @@ def look_up(prepared: Prepared, wanted: Todo, pairs: Mapping[str, PromptPair]) -
                 parts = [part for whole in left[sample.task_id] for part in _held(sample, whole, end, prepared.dtype)]
                 same = _prompts_agree(sample, pair, hides)
                 parts = [part for part in parts if same or (part == (0, 0) and _prompt_agrees(sample, pair))]
-                copies.setdefault(sample.task_id, []).extend(_copy(sample, pair, lo, hi) for lo, hi in parts)
+                if parts and (kept := _under_own_rule(prepared, sample, manifest)):
+                    copies.setdefault(sample.task_id, []).extend(_copy(kept, pair, lo, hi) for lo, hi in parts)
         for task_id, samples in copies.items():
             done = [(sample.omega_lo, sample.omega_hi) for sample in samples]
             left[task_id] = [rest for part in left[task_id] for rest in omega.remaining(part, done)]
@@ -73,6 +76,18 @@ def answers(sample: Generation, value: float, end: float, dtype: str) -> bool:
     if lo == hi or value == lo == 0:
         return value == lo
     return lo < value < hi or (dtype == "float32" and (value == lo or value == hi == end))
+
+
+def _under_own_rule(prepared: Prepared, sample: Generation, manifest: Manifest) -> Generation | None:
+    """The line as this run's stop rule leaves it; None where that would have ended the text elsewhere."""
+    if manifest.identity.get("stop_rule") == prepared.identity.get("stop_rule"):
+        return sample
+    problem = next(problem for problem in prepared.problems if problem.task_id == sample.task_id)
+    _, cut = stop_rule(prepared.cell.profile, prepared.cell.model.kind, problem).feed(sample.raw)
+    ended = sample.raw if cut is None else sample.raw[:cut]
+    if ended != sample.completion or (cut is None) == (sample.finish_reason == "stop"):
+        return None
+    return replace(sample, solution=program_of(prepared.cell, problem, prepared.template.response + ended))
 
 
 def _held(sample: Generation, wanted: OmegaSet, end: float, dtype: str) -> list[tuple[float, float]]:

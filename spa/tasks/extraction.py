@@ -1,7 +1,7 @@
 """Raw model text -> a self-contained program.
 
-Chat models: the first Python code block, with the prompt's imports and helpers put back where the block lacks them.
-Base models continue the prompt: prompt + completion.
+Chat models: the code block that defines the entry point, as `markdown` finds it, with the prompt's imports and helpers
+put back where it lacks them. Base models continue the prompt: prompt + completion.
 
 Two keywords give what the authors' scripts do instead. sole_block: the code is the content of the one block marked
 ```` ```python ````, and the whole text where there is none or more than one. bare_code: nothing of the prompt is put
@@ -10,11 +10,16 @@ back, save all of it for base models on HumanEval.
 
 import ast
 import re
+import textwrap
 import warnings
+from dataclasses import dataclass, replace
 
-from spa.decoding.stopping import FENCE, PYTHON_FENCE
 from spa.records import Problem
+from spa.tasks.markdown import Block, blocks, readable
 
+FENCE = re.compile(r"^[ \t>]*(`{3,}|~{3,})", re.MULTILINE)
+# A mark of a block, which may stand behind text or code as well: then a line break in its place makes two lines.
+ANY_FENCE = re.compile(r"(?:`{3,}|~{3,})[ \t]*(?:python3?|py)?")
 MARKED_BLOCK = re.compile("```python(.*?)```", re.DOTALL)
 
 
@@ -23,7 +28,7 @@ def solution(problem: Problem, completion: str, kind: str, *, sole_block: bool =
     if sole_block:
         code = sole_marked_block(completion)
     elif kind == "chat":
-        code = first_block(completion)
+        code = program(problem, completion)
     else:
         code = completion
     if kind == "base":
@@ -35,24 +40,97 @@ def solution(problem: Problem, completion: str, kind: str, *, sole_block: bool =
     return "\n\n".join([*head, *missing, body]) if missing else code
 
 
-def first_block(text: str) -> str:
-    """The content of the first fenced block that is marked as Python or not marked at all.
+def program(problem: Problem, answer: str) -> str:
+    """The code of a chat model's answer.
 
-    An unclosed block goes to the end of the text; a text without any such block is code as it stands.
+    It is the first block that defines the entry point, behind the helpers that earlier blocks define; else a block that
+    is the function's body alone, behind the prompt; else the longest stretch of lines that is a program with the entry
+    point; else the first Python block, or the answer as it stands.
     """
-    inside: str | None = None
-    block: list[str] = []
-    for line in text.split("\n"):
-        fence = FENCE.match(line)
-        if fence and inside == "python":
-            break
-        if fence and inside is None:
-            inside = "python" if PYTHON_FENCE.fullmatch(line) else "other"
-        elif fence:
-            inside = None
-        elif inside == "python":
-            block.append(line)
-    return "\n".join(block) if inside == "python" else text
+    text = readable(answer)
+    found = blocks(text)
+    for number, block in enumerate(found):
+        if defines(parsed(block.code), problem.entry_point):
+            return "\n\n".join([*(each.code for each in found[:number] if _only_defines(each)), block.code])
+    for block in found:
+        body = problem.prompt + block.code
+        if block.code[:1].isspace() and defines(parsed(body), problem.entry_point):
+            return body
+    stretches = (longest_stretch(each, problem.entry_point) for each in (text, ANY_FENCE.sub("\n", text)))
+    if stretch := max(stretches, key=lambda code: len("".join(code.split()))):
+        return stretch
+    return next((block.code for block in found if block.is_python), text)
+
+
+@dataclass(frozen=True)
+class UntilProgram:
+    """Stops behind the fence that closes the first block with the entry point; what a model thinks first is no answer.
+
+    A stop rule of `decoding.stopping`. It reads the text so far where a line begins with three marks of a fence, and at
+    each further mark: what follows them is not waited for.
+    """
+
+    entry_point: str
+    text: str = ""
+
+    def feed(self, piece: str) -> tuple["UntilProgram", int | None]:
+        text = self.text + piece
+        line = self.text.rfind("\n") + 1
+        for fence in FENCE.finditer(text, line):
+            for end in range(max(fence.start(1) + 3, len(self.text) + 1), fence.end(1) + 1):
+                found = blocks(readable(text[:end]))
+                if any(block.is_closed and defines(parsed(block.code), self.entry_point) for block in found):
+                    return self, end
+        return replace(self, text=text), None
+
+
+def longest_stretch(text: str, entry_point: str) -> str:
+    """The longest stretch of whole lines that parses and defines the entry point; empty if there is none."""
+    if entry_point not in text:
+        return ""
+    lines = textwrap.dedent(text).split("\n")
+    best: list[str] = []
+    for start, line in enumerate(lines):
+        if not line or line[0].isspace() or len(lines) - start <= len(best):
+            continue
+        end = len(lines)
+        while end > start + len(best):
+            stretch = lines[start:end]
+            tree, fault = _parse("\n".join(stretch))
+            if tree is not None:
+                best = stretch if defines(tree, entry_point) else best
+                break
+            end = start + min(len(stretch), fault) - 1
+    return "\n".join(best)
+
+
+def _only_defines(block: Block) -> bool:
+    """Whether a block is helpers: definitions and imports, and nothing that runs."""
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom
+    tree = parsed(block.code)
+    return block.is_python and bool(tree) and all(isinstance(each, kinds) for each in tree)
+
+
+def defines(tree: list[ast.stmt], entry_point: str) -> bool:
+    """Whether statements bind the name."""
+    return entry_point in _bound_names(tree)
+
+
+def parsed(code: str) -> list[ast.stmt]:
+    """The statements of a program, none where it is not one."""
+    return _parse(code)[0] or []
+
+
+def _parse(code: str) -> tuple[list[ast.stmt] | None, int]:
+    """The statements, or none and the line of the error."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about escapes in strings; as errors they would look like broken code
+            return ast.parse(code).body, 0
+    except SyntaxError as error:
+        return None, error.lineno or 1
+    except (ValueError, RecursionError, MemoryError):
+        return None, 1
 
 
 def sole_marked_block(text: str) -> str:
@@ -69,15 +147,11 @@ def missing_definitions(problem: Problem, code: str) -> list[str]:
 
     Code that does not parse gets nothing: it cannot run either way.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about escapes in strings; as errors they would look like broken code
-            bound = _bound_names(ast.parse(code).body)
-            prompt = ast.parse(problem.prompt)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    statements, _ = _parse(code)
+    if statements is None:
         return []
-    missing = []
-    for statement in prompt.body:
+    bound, missing = _bound_names(statements), []
+    for statement in parsed(problem.prompt):
         names = _bound_names([statement])
         if names and problem.entry_point not in names and not names <= bound:
             missing.append(ast.get_source_segment(problem.prompt, statement) or "")

@@ -109,8 +109,8 @@ def test_strict_equals_batched(model: Any) -> None:
         ("collapsed", NeverStop()),
         ("per_token", NeverStop()),
         ("per_token", ClosedBlock()),
-        ("per_token", TopLevelLine(False)),
-        ("per_token", TopLevelLine(True)),
+        ("per_token", TopLevelLine.of("f")),
+        ("per_token", TopLevelLine.of(None)),
     ],
 )
 def test_grid_equals_single_runs(model: Any, mask: str, stop: StopRule) -> None:

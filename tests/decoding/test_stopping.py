@@ -22,6 +22,7 @@ from spa.decoding.stopping import (
     TopLevelLine,
     text_after,
 )
+from spa.tasks.benchmarks import Benchmark
 
 
 def end(rule: StopRule, pieces: list[str]) -> str | None:
@@ -52,13 +53,13 @@ FUNCTION = "import math\n\ndef f(a,\n      b):\n    return a\n"
         (ClosedBlock(), OTHER + " tail", OTHER),
         (ClosedBlock(), "```python\nx = 1\n", None),
         (ClosedBlock(), "inline ```code``` only\n", None),
-        (TopLevelLine(True), BODY + "def g():\n", BODY),
-        (TopLevelLine(True), BODY + "# a comment", BODY),
-        (TopLevelLine(True), "print(1)\n" + BODY + "print(2)", "print(1)\n" + BODY),
-        (TopLevelLine(True), BODY, None),
-        (TopLevelLine(False), FUNCTION + "\nassert f(1, 2)", FUNCTION + "\n"),
-        (TopLevelLine(False), "def f(x): return x\nprint(f)", "def f(x): return x\n"),
-        (TopLevelLine(False), "x = 1\ny = 2\nz = 3\n", None),
+        (TopLevelLine.of(None), BODY + "def g():\n", BODY),
+        (TopLevelLine.of(None), BODY + "# a comment", BODY),
+        (TopLevelLine.of(None), "print(1)\n" + BODY + "print(2)", "print(1)\n" + BODY),
+        (TopLevelLine.of(None), BODY, None),
+        (TopLevelLine.of("f"), FUNCTION + "\nassert f(1, 2)", FUNCTION + "\n"),
+        (TopLevelLine.of("f"), "def f(x): return x\nprint(f)", "def f(x): return x\n"),
+        (TopLevelLine.of("f"), "x = 1\ny = 2\nz = 3\n", None),
         (NeverStop(), CHAT + "\n", None),
     ],
 )
@@ -96,22 +97,22 @@ def test_marked_block(pieces: list[str], ours: str | None, theirs: str | None) -
     ],
 )
 def test_top_level_count_on_humaneval(pieces: list[str], ours: str | None, theirs: str | None) -> None:
-    assert (end(TopLevelLine(True), pieces), end(TopLevelCount.after(HUMANEVAL), pieces)) == (ours, theirs)
+    assert (end(TopLevelLine.of(None), pieces), end(TopLevelCount.after(HUMANEVAL), pieces)) == (ours, theirs)
 
 
 @pytest.mark.parametrize("first", ["import", "from", "#", "class", "@"])
 def test_top_level_count_on_mbpp_ends_at_the_first_token(first: str) -> None:
     pieces = [first, " x\n", "def", " f(x):\n", "    return x\n", "print"]
-    assert end(TopLevelLine(False), pieces) == "".join(pieces[:-1])
+    assert end(TopLevelLine.of("f"), pieces) == "".join(pieces[:-1])
     assert end(TopLevelCount.after(MBPP), pieces) == ""
     assert end(KeepPiece(TopLevelCount.after(MBPP)), pieces) == first
 
 
 def test_top_level_count_on_mbpp_allows_one_function() -> None:
     pieces = ["\n", "def", " f(x):\n", "    return x\n\n", "print", "(f(1))"]
-    assert end(TopLevelLine(False), pieces) == end(TopLevelCount.after(MBPP), pieces) == "".join(pieces[:-2])
+    assert end(TopLevelLine.of("f"), pieces) == end(TopLevelCount.after(MBPP), pieces) == "".join(pieces[:-2])
     helper_first = ["def", " g(x):\n", "def", " f(x): "]
-    assert end(TopLevelLine(False), helper_first) is None  # no body yet
+    assert end(TopLevelLine.of("f"), helper_first) is None  # no body yet
     assert end(TopLevelCount.after(MBPP), helper_first) == "def g(x):\n"
 
 
@@ -120,10 +121,28 @@ def test_top_level_count_goes_on_with_the_prompts_last_line() -> None:
     assert end(TopLevelCount.after("def f():\n    "), ["pass", "\n", "x"]) == "pass\n"
 
 
+def test_what_precedes_the_entry_point_ends_nothing() -> None:
+    helper = "import math\ndef g(x):\n    return x\n\nLIMIT = 3\nclass A:\n    y = 1\n\n"
+    main = "def f(x):\n    return g(x)\n"
+    assert end(TopLevelLine.of("f"), [*(helper + main + "\nassert f(1)")]) == helper + main + "\n"
+    assert end(TopLevelLine.of("ff"), [*(helper + main + "\nassert f(1)")]) is None
+
+
+@pytest.mark.parametrize("data", ["humaneval_plus", "mbpp_plus"])
+def test_no_canonical_solution_is_cut(data: str, request: pytest.FixtureRequest) -> None:
+    benchmark: Benchmark = request.getfixturevalue(data)
+    for problem in benchmark.problems:
+        wanted = None if problem.family == "humaneval" else problem.entry_point
+        text = problem.canonical_solution
+        pieces = [text[start : start + 4] for start in range(0, len(text), 4)]
+        kept = end(TopLevelLine.of(wanted), pieces)
+        assert kept is None or kept.strip() == text.strip(), problem.task_id
+
+
 def test_keep_piece_keeps_the_token_that_ended_the_text() -> None:
     pieces = ["    return x\n", "\nprint", "(f)"]
-    assert end(TopLevelLine(True), pieces) == "    return x\n\n"
-    assert end(KeepPiece(TopLevelLine(True)), pieces) == "    return x\n\nprint"
+    assert end(TopLevelLine.of(None), pieces) == "    return x\n\n"
+    assert end(KeepPiece(TopLevelLine.of(None)), pieces) == "    return x\n\nprint"
 
 
 def test_line_limit() -> None:
@@ -136,7 +155,7 @@ def test_line_limit() -> None:
 
 
 def test_first_of_several() -> None:
-    rule = FirstOf((TopLevelLine(True), LineLimit(3, None)))
+    rule = FirstOf((TopLevelLine.of(None), LineLimit(3, None)))
     assert end(rule, ["    x\n" * 2, "print"]) == "    x\n" * 2
     assert end(rule, ["    x\n" * 5, "print"]) == "    x\n" * 4
     assert end(rule, ["    x\n"]) is None
@@ -148,8 +167,8 @@ def test_first_of_several() -> None:
     [
         ClosedBlock(),
         MarkedBlock(),
-        TopLevelLine(True),
-        TopLevelLine(False),
+        TopLevelLine.of(None),
+        TopLevelLine.of("f"),
         FirstOf((MarkedBlock(), LineLimit(3, 2))),
     ],
 )

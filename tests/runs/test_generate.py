@@ -11,7 +11,6 @@ from cells import GRID, config, run, texts
 
 from spa.decoding.lanes import Decoded
 from spa.decoding.stopping import (
-    ClosedBlock,
     FirstOf,
     KeepPiece,
     LineLimit,
@@ -27,6 +26,7 @@ from spa.records import Problem, PromptPair
 from spa.results.store import Results
 from spa.runs import generate, prepare
 from spa.schema import ProfileConfig
+from spa.tasks.extraction import UntilProgram
 from spa.tasks.prompts import load_template
 
 
@@ -221,10 +221,10 @@ MBPP = Problem("t", "mbpp", '"""\nAdd.\n"""\n', "f", "", [], None, "", 0.0)
 
 def test_each_switch_chooses_its_stop_rule() -> None:
     rule = generate.stop_rule
-    assert rule(ProfileConfig(), "chat", HUMANEVAL) == ClosedBlock()
+    assert rule(ProfileConfig(), "chat", HUMANEVAL) == UntilProgram("f")
     assert rule(ProfileConfig(marked_block_stop=True), "chat", HUMANEVAL) == MarkedBlock()
     for problem in (HUMANEVAL, MBPP):
-        ours = TopLevelLine(in_function=problem is HUMANEVAL)
+        ours = TopLevelLine.of(None if problem is HUMANEVAL else problem.entry_point)
         counted = TopLevelCount.after(problem.prompt)
         limit = LineLimit(50, 18, n_newlines=1)
         assert rule(ProfileConfig(), "base", problem) == ours

@@ -15,19 +15,19 @@ PLUS = {
     "benchmark=mbpp_plus": "MbppPlus-v0.2.0.jsonl.gz",
 }
 KEYS = {
-    "model=smollm2_135m benchmark=humaneval omega=[0,0.2]": "52c6ea4f048a",
-    "model=smollm2_135m benchmark=mbpp_plus anchor=description_and_tests mask=attention omega=-0.5..0": "0463bef8b12b",
-    "model=smollm2_135m experiment=quickstart": "cf14c0832e0d",
+    "model=smollm2_135m benchmark=humaneval omega=[0,0.2]": "a0b578107efd",
+    "model=smollm2_135m benchmark=mbpp_plus anchor=description_and_tests mask=attention omega=-0.5..0": "bdd7b70b7928",
+    "model=smollm2_135m experiment=quickstart": "d20ea30c0dba",
     "model=qwen2_5_coder_0_5b benchmark=humaneval_plus template=evalplus omega=0": "415a4730e20b",
-    "model=qwen2_5_coder_0_5b benchmark=humaneval anchor=prompt omega=0..0.5 max_lanes_per_task=20": "4632d30a2403",
+    "model=qwen2_5_coder_0_5b benchmark=humaneval anchor=prompt omega=0..0.5 max_lanes_per_task=20": "5f671b13a6c8",
     "model=codegen_350m_mono benchmark=humaneval mask=collapsed omega=0.2": "bea133e78a14",
-    "model=codellama_7b benchmark=mbpp_plus omega=0..0.5": "8f036a2c193d",
+    "model=codellama_7b benchmark=mbpp_plus omega=0..0.5": "60bf129e60eb",
     "model=codellama_7b benchmark=humaneval anchor=signature quantization=none dtype=bfloat16 max_new_tokens=256 "
     "omega=0.1": "584a60c72c24",
-    "model=deepseek_coder_1_3b benchmark=humaneval_plus anchor=examples omega=[0,0.05,0.1]": "512215135897",
-    "model=deepseek_coder_1_3b benchmark=humaneval anchor=keywords strict=true omega=0.3": "c337149b820e",
+    "model=deepseek_coder_1_3b benchmark=humaneval_plus anchor=examples omega=[0,0.05,0.1]": "c18dca124061",
+    "model=deepseek_coder_1_3b benchmark=humaneval anchor=keywords strict=true omega=0.3": "cbd1812e8b36",
     "model=deepseek_coder_6_7b benchmark=humaneval profile=official_2024 omega=0.275": "e7ff6961a799",
-    "model=deepseek_coder_33b benchmark=mbpp_plus omega=0": "fac5271c574d",
+    "model=deepseek_coder_33b benchmark=mbpp_plus omega=0": "637014c6280e",
 }
 
 

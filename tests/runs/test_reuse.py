@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -236,3 +237,36 @@ def test_copies_equal_what_is_decoded_apart_from_their_time(
     copied = run_cell.run_cell(reusing(tiny_llama, tmp_path / "results", "omega=0.2"))
     decoded = run_cell.run_cell(config(tiny_llama, tmp_path / "a" / "b", "omega=0.2", "limit=2"))
     assert texts(copied) == texts(decoded)
+
+
+# Another stop rule
+
+
+USAGE, PROGRAM = "```python\nprint(f(1))\n```", "```python\ndef f(x):\n    return x\n```"
+
+
+@pytest.mark.parametrize(
+    ("raw", "completion", "reason", "is_kept"),
+    [
+        (PROGRAM + "\nDone.", PROGRAM, "stop", True),
+        (PROGRAM, PROGRAM, "stop", True),  # that nothing follows it, no text tells
+        ("Sure:\ndef f(x):\n    return x\n", "Sure:\ndef f(x):\n    return x\n", "eos", True),
+        (USAGE, USAGE, "stop", False),  # decoding would have gone on
+        (f"{PROGRAM}\n{USAGE}", f"{PROGRAM}\n{USAGE}", "length", False),  # and here it would have ended
+    ],
+)
+def test_a_line_of_an_earlier_stop_rule_answers_where_both_end_alike(
+    raw: str, completion: str, reason: str, is_kept: bool, tiny_llama: Path, tmp_path: Path
+) -> None:
+    prepared = prepare.prepare(config(tiny_llama, tmp_path, "omega=0", "limit=1"))
+    (problem,) = prepared.problems
+    raw, completion = (text.replace("f(", f"{problem.entry_point}(") for text in (raw, completion))
+    sample = replace(generation(problem.task_id, "", 0.0, 0.0), raw=raw, completion=completion, finish_reason=reason)
+    earlier: Any = SimpleNamespace(identity={k: v for k, v in prepared.identity.items() if k != "stop_rule"})
+    assert "stop_rule" in prepared.identity
+    found = reuse._under_own_rule(prepared, sample, earlier)
+    assert (found is not None) is is_kept
+    if found:
+        assert f"def {problem.entry_point}(x)" in found.solution
+    same: Any = SimpleNamespace(identity=prepared.identity)
+    assert reuse._under_own_rule(prepared, sample, same) is sample

@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spa.decoding.stopping import ClosedBlock
 from spa.records import Problem
 from spa.tasks.benchmarks import Benchmark
-from spa.tasks.extraction import first_block, missing_definitions, solution
+from spa.tasks.extraction import UntilProgram, missing_definitions, program, solution
 
 BODY = "def f(x):\n    return x + 1"
 PLAIN = Problem("T/1", "humaneval", 'def f(x):\n    """ Add one. """\n', "f", "", [], None, "", 0.0)
@@ -71,8 +70,8 @@ def task(benchmark: Benchmark, number: int) -> Problem:
         f"```text\n```\n```\n{BODY}\n```",
     ],
 )
-def test_first_block(text: str) -> None:
-    assert first_block(text) == BODY
+def test_the_block_with_the_entry_point(text: str) -> None:
+    assert program(PLAIN, text) == BODY
     assert solution(PLAIN, text, "chat") == BODY
 
 
@@ -80,11 +79,12 @@ def test_first_block(text: str) -> None:
     "text", [BODY, "", "I cannot do that.", "```bash\nls\n```", "`f(x)`", "    ```python\n    x\n"]
 )
 def test_a_text_without_a_python_block_is_code_as_it_stands(text: str) -> None:
-    assert first_block(text) == text
+    assert program(PLAIN, text) == text
 
 
-def test_an_indented_block_keeps_its_indentation() -> None:
-    assert first_block("```python\n    return x\n\n    # end\n```") == "    return x\n\n    # end"
+def test_a_body_alone_stands_behind_the_prompt() -> None:
+    body = "    return x\n\n    # end"
+    assert program(PLAIN, f"```python\n{body}\n```") == PLAIN.prompt + body
 
 
 # What is put back
@@ -188,7 +188,7 @@ UNMARKED = f"```\n{BODY}\n```"
         (TWO, BODY, TWO),
         (UNMARKED, BODY, UNMARKED),
         (f"```python\n{BODY}", BODY, f"```python\n{BODY}"),  # never closed
-        (f"  \n{BODY}\n", f"  \n{BODY}\n", f"  \n{BODY}\n"),
+        (f"  \n{BODY}\n", f"{BODY}\n", f"  \n{BODY}\n"),
     ],
 )
 def test_sole_block(text: str, ours: str, theirs: str) -> None:
@@ -222,7 +222,7 @@ def test_bare_code_leaves_the_prompt_to_base_models_on_humaneval() -> None:
 def test_any_text_gives_a_solution(text: str) -> None:
     for problem in (PLAIN, WITH_LIST):
         assert solution(problem, text, "base") == problem.prompt + text
-        assert solution(problem, text, "chat").endswith(first_block(text))
+        assert isinstance(solution(problem, text, "chat"), str)
 
 
 @given(TEXTS.filter(lambda text: "```" not in text))
@@ -231,14 +231,23 @@ def test_extracting_twice_changes_nothing(code: str) -> None:
     assert solution(WITH_LIST, once, "chat") == once
 
 
-@given(TEXTS, st.integers(1, 7))
+BLOCKS = st.builds(
+    lambda mark, info, code: f"{mark}{info}\n{code}\n{mark}",
+    st.sampled_from(["```", "````", "~~~"]),
+    st.sampled_from(["python", "py", "", "bash", "python x"]),
+    st.sampled_from(OTHERS),
+)
+
+
+@given(st.lists(st.one_of(BLOCKS, st.sampled_from(OTHERS))).map("\n".join), st.integers(1, 7))
 def test_cut_text_gives_the_same_solution(text: str, step: int) -> None:
     """What the chat stop rule cuts off never belongs to the solution."""
-    rule, keep = ClosedBlock(), None
+    rule, keep = UntilProgram(WITH_LIST.entry_point), None
     for start in range(0, len(text), step):
         rule, keep = rule.feed(text[start : start + step])
         if keep is not None:
             break
+    assert UntilProgram(WITH_LIST.entry_point).feed(text)[1] == keep, "pieces do not matter"
     assert solution(WITH_LIST, text[:keep], "chat") == solution(WITH_LIST, text, "chat")
 
 
