@@ -1,5 +1,6 @@
 """A Hydra application whose errors are one line each and exit code 2."""
 
+import difflib
 import logging
 import os
 import re
@@ -17,13 +18,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, OverrideParseException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from spa.config import CONF, Cell, resolve
 from spa.errors import SpaError
 from spa.runs.from_manifest import recompose
-from spa.schema import register
+from spa.schema import RunConfig, register
 
 swept: set[Path] = set()  # the results folders of sweeps: their cells may run in other processes
 
@@ -111,9 +112,39 @@ def _log() -> None:
 
 
 def one_line(error: BaseException) -> str:
-    """The part of an error's text that concerns the user, with its cause."""
+    """The part of an error's text that concerns the user, with its cause, and what was perhaps meant."""
     text = " ".join(re.split(r"\nConfig search path|\nSee https|\n\s*full_key", str(error))[0].split())
     if isinstance(error, OverrideParseException):
-        return f"cannot read {error.override}: {text}"
+        return f"cannot read {error.override}: {_quoted(str(error.override)) or text}"
+    if unknown := re.match(r"Could not override '([\w.]+)'", text):
+        return f"there is no key {unknown[1]}{_meant(unknown[1], _keys())}"
+    if unknown := re.search(r"Could not find '(\w+)/([^']+)' Available options in '\w+': (.*)", text):
+        group, name, options = unknown.groups()
+        return f"{group}={name} is not one of {options.replace(' ', ', ')}{_meant(name, options.split())}"
     cause = error.__cause__
     return f"{text}: {one_line(cause)}" if isinstance(error, HydraException) and cause else text
+
+
+def _quoted(override: str) -> str | None:
+    """Advice for a value that only needs quotes."""
+    key, _, value = override.partition("=")
+    if value.startswith(("[", "{")):  # rather a bracket is missing
+        return None
+    quoted = f"{key}='{value}'"
+    try:
+        OverridesParser.create().parse_override(quoted)
+    except OverrideParseException:
+        return None
+    return f'the value needs quotes, twice for the shell: "{quoted}"'
+
+
+def _meant(name: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]}?" if close else "; --help lists what there is"
+
+
+def _keys() -> list[str]:
+    """All keys of a cell, as the command line names them."""
+    config = OmegaConf.structured(RunConfig)
+    inner = [f"{key}.{name}" for key in config if OmegaConf.is_dict(node := config._get_node(key)) for name in node]
+    return [*map(str, config), *inner]
