@@ -14,7 +14,7 @@ ARGS ?=
 
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help setup reproduce attention plan fetch submit report test check doctor bench documents clean
+.PHONY: help setup reproduce attention plan fetch submit report test check doctor architectures bench documents clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -54,6 +54,9 @@ check: setup ## formatting, lint, types, order of imports
 
 doctor: setup ## is this machine fit to score? ARGS=--quick for a few tasks only
 	@$(BIN)/python scripts/doctor.py $(ARGS)
+
+architectures: setup ## every model type of transformers, tiny and random, beside its own decoding: half an hour
+	@$(BIN)/python scripts/architectures.py $(ARGS)
 
 bench: setup ## the decoding benchmark: ratios in one run
 	@$(BIN)/python scripts/bench.py $(ARGS)

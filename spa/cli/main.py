@@ -16,6 +16,7 @@ COMMANDS = {
     "pack": "compress results where they lie",
     "replay": "decode stored samples again with transformers alone, and compare",
     "doctor": "is this machine fit to score?",
+    "architectures": "every model type of transformers beside its own decoding",
     "bench": "decoding speed beside transformers and the authors' package",
     "compare-scorers": "our scorer beside evalplus as it is released",
     "scale": "what very many cells cost",
