@@ -16,7 +16,7 @@ from spa.errors import SpaError
 from spa.records import NOT_PLAIN, Problem, Score, solution_sha
 from spa.scoring import expected, sandbox
 from spa.scoring.expected import Files
-from spa.scoring.processes import Ask, Job, Lost, Service
+from spa.scoring.processes import Ask, Job, Lost, Service, so_far
 
 SOLVE_SECONDS = 600.0  # for base and plus tests together: more than they can take
 COMPARE_SECONDS = 60.0
@@ -90,7 +90,7 @@ def judge(case: Case, services: Services, scorer_id: str) -> Job[Judged]:
         "lost": lost,
     }
     message = json.dumps(request).encode() + b"\n"
-    found = yield Ask(services.compare, message, COMPARE_SECONDS, told.received if isinstance(told, Lost) else told)
+    found = yield Ask(services.compare, message, COMPARE_SECONDS, so_far(told))
     lost_over_it = isinstance(found, Lost)
     if isinstance(found, Lost):
         failed = {"status": "fail", "reason": NOT_PLAIN, "input": None}

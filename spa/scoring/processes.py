@@ -70,6 +70,11 @@ Answer = bytes | bytearray | Lost
 Job = Generator[Ask, Answer, T]
 
 
+def so_far(answer: Answer) -> bytes | bytearray:
+    """What a process had answered, also where it was lost then."""
+    return answer.received if isinstance(answer, Lost) else answer
+
+
 def converse(jobs: Iterable[Job[T]], workers: int) -> Generator[T, None, None]:
     """Run the jobs, `workers` at once; yield their results as they come.
 

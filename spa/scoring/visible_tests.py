@@ -20,7 +20,7 @@ from spa.records import Problem, VisibleScore, solution_sha
 from spa.results.store import Run
 from spa.scoring import expected
 from spa.scoring.judging import COMPARE_SECONDS, Services, solver, solving
-from spa.scoring.processes import Ask, Job, Lost, Service, converse
+from spa.scoring.processes import Ask, Job, Service, converse, so_far
 from spa.scoring.sandbox import enclosed, resolve
 from spa.tasks import anchors
 from spa.tasks.benchmarks import Benchmark
@@ -82,7 +82,7 @@ def _judge(index: int, problem: Problem, solution: str, shown: list[Test], servi
     told = yield solving(problem, solution, zlib.compress(marshal.dumps({"shown": sources})), services)
     request = {"entry_point": problem.entry_point, "tests": shown}
     message = json.dumps(request).encode() + b"\n"
-    answer = yield Ask(services.compare, message, COMPARE_SECONDS, told.received if isinstance(told, Lost) else told)
+    answer = yield Ask(services.compare, message, COMPARE_SECONDS, so_far(told))
     return index, answer == b"passed"
 
 

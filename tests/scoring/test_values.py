@@ -289,6 +289,7 @@ def test_what_contains_itself_is_opaque() -> None:
         b'["sub",["range",1,2,3]]',
         b'["sub",null]',
         b'["numpy","V9",1]',
+        b'["numpy","' + b"<f8," * 2**20 + b'",1]',
         b'["array","<f8",["tuple",2],["list",1.0]]',
         b'["keys",["list"]]',
         b'["range",0,1000000000000000000,1]',

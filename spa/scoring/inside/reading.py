@@ -13,6 +13,8 @@ from typing import Any
 
 from spa.scoring.inside.values import CONTENT, OWN_EQUALITY, PART, SCALARS, is_small
 
+LONGEST_TYPE = 16  # characters of the name of a type of numpy; a longer one would be a list of fields
+
 
 class Opaque:
     """Stands for an object that is no plain data."""
@@ -96,7 +98,7 @@ def _read_array(parts: list[Any]) -> Any:
 def _numpy_type(name: str) -> Any:
     import numpy
 
-    dtype = numpy.dtype(_only(str, [name]))
+    dtype = numpy.dtype(_only(str, [name])[:LONGEST_TYPE])
     if dtype.kind not in "biufcSUO" or dtype.itemsize > PART:
         raise ValueError("not a value: a type of numpy")
     return dtype
