@@ -16,7 +16,7 @@ import string
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
@@ -219,4 +219,5 @@ def to_json(outcomes: Sequence[Outcome]) -> str:
         "new_tokens": NEW_TOKENS,
         "lengths": LENGTHS,
     }
-    return json.dumps(conditions | {"outcomes": [asdict(outcome) for outcome in outcomes]}, indent=1) + "\n"
+    found = [vars(outcome) | {"compared": dict(outcome.compared)} for outcome in outcomes]
+    return json.dumps(conditions | {"outcomes": found}, indent=1) + "\n"

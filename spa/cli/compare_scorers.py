@@ -28,7 +28,8 @@ def main() -> None:
 
     benchmark = benchmarks.load(load_benchmark_config(options.benchmark))
     requests = scorers.read(options.samples, benchmark)
-    result = {"samples": options.samples, **scorers.compare(requests, benchmark, options.rounds, options.version)}
+    compared = scorers.compare(requests, benchmark, options.rounds, options.version)
+    result = {"samples": Path(options.samples).name, **compared}
     path = options.out / f"scorers-{benchmark.name}-{Path(options.samples).stem}.json"
     write_atomically(path, json.dumps(result, indent=1) + "\n")
     print(f"{scorers.render(result)}\n\n{path}")

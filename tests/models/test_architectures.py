@@ -1,5 +1,6 @@
-"""Models that differ in what they attend to, beside transformers' own decoding; `make architectures` tries them all."""
+"""Models that differ in what they attend to, beside transformers' own decoding."""
 
+import json
 from types import SimpleNamespace
 from typing import Any
 
@@ -88,6 +89,16 @@ def test_attention_can_be_hidden_where_it_is_limited(name: str) -> None:
             choices = attention_reference(loaded, originals[number], hidden[number], omega, text.completion_ids)
             n_wrong += choices[:-1] != text.completion_ids
     assert n_wrong == 0
+
+
+def test_what_is_kept_of_the_outcomes() -> None:
+    outcome = architectures.Outcome("llama", "equal", distinct=9)
+    outcome.compared["generate"] += 5
+    kept = json.loads(architectures.to_json([outcome]))
+    assert kept["outcomes"] == [
+        {"name": "llama", "verdict": "equal", "note": "", "distinct": 9, "close": 0, "compared": {"generate": 5}}
+    ]
+    assert kept["lengths"] == list(architectures.LENGTHS)
 
 
 def test_every_model_type_of_transformers_has_a_class() -> None:
