@@ -5,6 +5,8 @@ Every file of docs/templates/ is Markdown with jinja2's tags; README.md goes to 
 - `bench`: what scripts/bench.py measured on a CPU, a `Measurement` of `spa.results.speed`
 - `scorers()`: a table of what scripts/compare_scorers.py found
 - `odd()`: a table of what became of the programs in tests/odd
+- `architectures(verdict)`: what became of transformers' model types, of those with a verdict; `architecture_facts` and
+  `n_architectures`: the conditions, and how many are equal
 - `ratio(Ratio.NAME)`: a ratio of `bench`
 - `table(name)`: a table of results/reference without its heading and notes; `runs()`: one of what each run took
 - `pass_at_1(column=value, ...)`, `published(column=value, ...)`: the one row's of results/reference/summary.csv or of
@@ -70,6 +72,9 @@ def _facts() -> dict[str, Any]:
         "ratio": lambda ratio: f"{bench.ratios[ratio]:.2f}",
         "scorers": _scorers,
         "odd": _odd,
+        "architectures": _architectures,
+        "architecture_facts": (tried := json.loads(_there(BENCH / "architectures.json").read_bytes())),
+        "n_architectures": sum(each["verdict"] == "equal" and "," not in each["name"] for each in tried["outcomes"]),
         "table": _table,
         "runs": _runs,
         "pass_at_1": pass_at_1,
@@ -120,6 +125,19 @@ def _odd() -> str:
         ours = [row["reason"] == "passed" for row in programs if row["evalplus"] is passes]
         rows.append([kind, str(len(ours)), str(sum(ours)), str(len(ours) - sum(ours))])
     return pipe_table(rows, ["A program that", "Programs", "Pass here", "Fail here"], ["left", *["right"] * 3])
+
+
+def _architectures(verdict: str) -> str:
+    """A table of the model types, or of those that are refused or not built with the reason."""
+    outcomes = json.loads(_there(BENCH / "architectures.json").read_bytes())["outcomes"]
+    chosen = [each for each in outcomes if each["verdict"] == verdict]
+    if verdict != "equal":
+        return pipe_table([[each["name"], each["note"]] for each in chosen], ["Model type", "Why"], ["left"] * 2)
+    rows = [
+        [each["name"], str(sum(each["compared"].values())), str(each["distinct"]), str(each["close"])]
+        for each in chosen
+    ]
+    return pipe_table(rows, ["Model type", "Comparisons", "Distinct tokens", "Ties"], ["left", *["right"] * 3])
 
 
 def _scorer_row(compared: dict[str, Any]) -> list[str]:
