@@ -94,6 +94,8 @@ def attempt(name: str, seeds: Sequence[int] = (0, 1, 2), changes: Mapping[str, A
             return Outcome(name, "crash", f"{type(error).__name__}: {_line(error)}")
         if outcome.verdict != "equal":
             break
+    if outcome.verdict == "equal" and outcome.distinct < DISTINCT:
+        return Outcome(name, "not built", f"its texts hold {outcome.distinct} distinct tokens, which shows nothing")
     return outcome
 
 
@@ -101,7 +103,7 @@ def _compare(model: Any, name: str, seed: int, changes: Mapping[str, Any], outco
     given = prompts(seed)
     ids = [ids_of(*each) for each in given]
     for scale in SCALES:
-        model = build(name, seed, scale, changes)
+        model = model if scale == SCALES[0] else build(name, seed, scale, changes)
         plain = [_generated(model, original, None, 0.0) for original, _ in ids]
         outcome.distinct = max(outcome.distinct, len({token for text in plain for token in text}))
         if outcome.distinct >= DISTINCT:

@@ -66,14 +66,15 @@ def _facts() -> dict[str, Any]:
     bench = speed.read(path)
     if bench is None:
         raise SpaError(f"{path} is no measurement of speed, and the documents quote it; measure again (make bench)")
+    tried = json.loads(_there(BENCH / "architectures.json").read_bytes())
     return {
         "bench": bench,
         "Ratio": speed.Ratio,
         "ratio": lambda ratio: f"{bench.ratios[ratio]:.2f}",
         "scorers": _scorers,
         "odd": _odd,
-        "architectures": _architectures,
-        "architecture_facts": (tried := json.loads(_there(BENCH / "architectures.json").read_bytes())),
+        "architectures": lambda verdict: _architectures(tried["outcomes"], verdict),
+        "architecture_facts": tried,
         "n_architectures": sum(each["verdict"] == "equal" and "," not in each["name"] for each in tried["outcomes"]),
         "table": _table,
         "runs": _runs,
@@ -127,9 +128,8 @@ def _odd() -> str:
     return pipe_table(rows, ["A program that", "Programs", "Pass here", "Fail here"], ["left", *["right"] * 3])
 
 
-def _architectures(verdict: str) -> str:
+def _architectures(outcomes: list[dict[str, Any]], verdict: str) -> str:
     """A table of the model types, or of those that are refused or not built with the reason."""
-    outcomes = json.loads(_there(BENCH / "architectures.json").read_bytes())["outcomes"]
     chosen = [each for each in outcomes if each["verdict"] == verdict]
     if verdict != "equal":
         return pipe_table([[each["name"], each["note"]] for each in chosen], ["Model type", "Why"], ["left"] * 2)

@@ -7,6 +7,7 @@ import pytest
 import tiny
 from hypothesis import given
 from hypothesis import strategies as st
+from stopped import end
 
 from spa.decoding.stopping import (
     ClosedBlock,
@@ -23,18 +24,6 @@ from spa.decoding.stopping import (
     text_after,
 )
 from spa.tasks.benchmarks import Benchmark
-
-
-def end(rule: StopRule, pieces: list[str]) -> str | None:
-    """The kept text, or None where the rule never stops."""
-    text = ""
-    for piece in pieces:
-        text += piece
-        rule, cut = rule.feed(piece)
-        if cut is not None:
-            return text[:cut]
-    return None
-
 
 CHAT = "Sure:\n```python\ndef f():\n    return '``'\n```"
 OTHER = "```bash\npip install x\n```\nthen\n```\nx = 1\n```"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 from answers import CORPUS, FORMS, LARGEST, Answer
 from evalplus.sanitize import sanitize
+from stopped import end
 
 from spa.records import Problem
 from spa.tasks.benchmarks import Benchmark
@@ -33,13 +34,8 @@ def task(benchmark: Benchmark, task_id: str) -> Problem:
 
 def until(pieces: Sequence[str], entry_point: str) -> str:
     """What our stop rule leaves of a text."""
-    rule, text = UntilProgram(entry_point), ""
-    for piece in pieces:
-        text += piece
-        rule, cut = rule.feed(piece)
-        if cut is not None:
-            return text[:cut]
-    return text
+    kept = end(UntilProgram(entry_point), pieces)
+    return "".join(pieces) if kept is None else kept
 
 
 @pytest.mark.parametrize("answer", CORPUS, ids=lambda answer: f"{answer.form}, {answer.task_id}")
