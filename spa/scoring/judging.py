@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from spa.errors import SpaError
 from spa.records import NOT_PLAIN, Problem, Score, solution_sha
@@ -21,10 +22,13 @@ from spa.scoring.processes import Ask, Job, Lost, Service, so_far
 SOLVE_SECONDS = 600.0  # for base and plus tests together: more than they can take
 COMPARE_SECONDS = 60.0
 # Why a process was lost -> evalplus' status and the reason; else ("fail", "crashed").
-CAUSES = {"silent": ("timeout", "timeout"), "memory": ("fail", "memory")}
+OUT_OF_TIME = ("timeout", "timeout")
+CAUSES = {"silent": OUT_OF_TIME, "memory": ("fail", "memory")}
 CRASHED = ("fail", "crashed")
 # A solution's process sees this package and some libraries in the folders of its arguments, and nothing else.
 START = "import sys; sys.path += sys.argv[1:]; from spa.scoring.inside.solution_worker import main; main()"
+# Beside others, to be repeated where it runs out of time; the repetition, with nothing beside it; or alone at once.
+Attempt = Literal["first", "again", "only"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class Case:
     problem: Problem
     solution: str
     tests: Files
+    attempt: Attempt = "only"
 
 
 @dataclass(frozen=True)
@@ -70,17 +75,18 @@ def solver(mode: str) -> Service:
     return Service(sandbox.isolated(argv, mode, readonly=visible), lasting=False, tries=1)
 
 
-def solving(problem: Problem, solution: str, tests: bytes, services: Services) -> Ask:
+def solving(problem: Problem, solution: str, tests: bytes, services: Services, attempt: Attempt = "only") -> Ask:
     """Run the solution on tests that `solution_worker` reads, for what it tells."""
-    request = {"entry_point": problem.entry_point, "solution": solution, **expected.LIMITS}
+    request = {"entry_point": problem.entry_point, "solution": solution, "attempt": attempt, **expected.LIMITS}
     return Ask(services.solve, json.dumps(request).encode() + b"\n", SOLVE_SECONDS, tests)
 
 
 def judge(case: Case, services: Services, scorer_id: str) -> Job[Judged]:
     """Run the solution, then compare what it told; where it fails, its text may say why."""
     start = time.monotonic()
-    told = yield solving(case.problem, case.solution, case.tests.inputs.read_bytes(), services)
-    lost = CAUSES.get(told.cause, CRASHED) if isinstance(told, Lost) else CRASHED
+    told = yield solving(case.problem, case.solution, case.tests.inputs.read_bytes(), services, case.attempt)
+    untold = OUT_OF_TIME if case.attempt == "first" else CRASHED  # what it was not tried on
+    lost = CAUSES.get(told.cause, CRASHED) if isinstance(told, Lost) else untold
     request = {
         "family": case.problem.family,
         "entry_point": case.problem.entry_point,

@@ -28,7 +28,7 @@ from spa.results.store import Run
 from spa.scoring import expected
 from spa.scoring.control import Controlled, UnfitError
 from spa.scoring.expected import LIMITS
-from spa.scoring.judging import Case, judge, services
+from spa.scoring.judging import Attempt, Case, judge, services
 from spa.scoring.sandbox import PROTECTING, UNPROTECTED, resolve
 from spa.tasks.benchmarks import Benchmark
 
@@ -196,18 +196,21 @@ def _verdicts(
     slowest = sorted(tests, key=lambda task_id: tests[task_id].seconds, reverse=True)
     order = {task_id: position for position, task_id in enumerate(slowest)}
     distinct = sorted(dict.fromkeys(requests), key=lambda request: order[request[0]])
-    cases = [Case(problems[task_id], solution, tests[task_id]) for task_id, solution in distinct]
+    attempt: Attempt = "first" if workers > 1 else "only"
+    cases = [Case(problems[task_id], solution, tests[task_id], attempt) for task_id, solution in distinct]
     processes, identifier = services(mode, hidden), scorer_id(benchmark, mode)
 
     controlled = Controlled(cases, lambda case: judge(case, processes, identifier))
     again: dict[Submission, float] = {}
     for result in controlled.judged(cases, workers):
         score = result.score
-        if result.timed_out and workers > 1:
+        if result.timed_out and attempt == "first":
             again[score.task_id, score.solution_sha] = score.seconds
         else:
             yield score
-    late = [case for case in cases if (case.problem.task_id, solution_sha(case.solution)) in again]
+    late = [
+        replace(case, attempt="again") for case in cases if (case.problem.task_id, solution_sha(case.solution)) in again
+    ]
     for score in (result.score for result in controlled.judged(late, 1)):
         yield replace(score, retry_seconds=again[score.task_id, score.solution_sha])
 

@@ -8,7 +8,7 @@ from programs import RIGHT, verdicts_on
 
 from spa.records import Problem
 from spa.scoring.expected import Files
-from spa.scoring.judging import Case, Judged, Services, judge
+from spa.scoring.judging import Attempt, Case, Judged, Services, judge
 from spa.scoring.processes import Ask, Lost, Service
 from spa.tasks.benchmarks import Benchmark
 
@@ -22,13 +22,15 @@ def test_what_is_right_by_chance_or_by_state_passes(humaneval: Benchmark) -> Non
     assert [(v.base_status, v.reason) for v in found] == [("pass", "passed")] * 2
 
 
-def judged(folder: Path, told: bytes | Lost, found: bytes | Lost, fault: bytes | Lost = b"") -> tuple[Judged, Ask]:
+def judged(
+    folder: Path, told: bytes | Lost, found: bytes | Lost, fault: bytes | Lost = b"", attempt: Attempt = "only"
+) -> tuple[Judged, Ask]:
     """The job's result, with a test in the place of its processes, and what it asked of the comparison."""
     tests = Files(folder / "inputs", folder / "outputs")
     tests.inputs.write_bytes(b"the inputs")
     problem = Problem("T/1", "humaneval", "", "f", "", [], None, "", 0.0)
     processes = Services(Service(("solve",)), Service(("compare",)))
-    job = judge(Case(problem, "f = 1", tests), processes, "id")
+    job = judge(Case(problem, "f = 1", tests, attempt), processes, "id")
     ask = next(job)
     assert ask.service == processes.solve
     assert ask.payload == b"the inputs"
@@ -64,6 +66,15 @@ def test_only_what_ran_out_of_time_is_tried_again(tmp_path: Path) -> None:
     found = {"base": {"status": "timeout", "reason": "timeout", "input": 0}, "plus": None}
     result, _ = judged(tmp_path, b"told", json.dumps(found).encode())
     assert result.timed_out
+
+
+def test_a_first_attempt_says_of_what_it_was_not_tried_on_that_time_ran_out(tmp_path: Path) -> None:
+    wrong = {"status": "fail", "reason": "wrong_answer", "input": 0}
+    untried = {"status": "timeout", "reason": "timeout", "input": None}
+    found = json.dumps({"base": wrong, "plus": untried}).encode()
+    result, ask = judged(tmp_path, b"told", found, attempt="first")
+    assert json.loads(ask.message)["lost"] == ["timeout", "timeout"]
+    assert (result.score.reason, result.timed_out) == ("wrong_answer", True)
 
 
 @pytest.mark.parametrize(

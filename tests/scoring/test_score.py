@@ -91,6 +91,30 @@ def test_verdicts_are_those_of_stock_evalplus(humaneval_plus: Benchmark) -> None
         assert verdict.seconds > 0
 
 
+SLOW = {  # of HumanEval/0; its first input of two is told True
+    "wrong, then slow": "    if len(calls) > 1: loop()\n    return False\n",
+    "slow on the plus tests": "    if len(numbers) < 3: loop()\n    return right(numbers, threshold)\n",
+    "holds on": "    while True:\n        try: loop()\n        except BaseException: pass\n",
+    "two of it": "    threading.Thread(target=loop).start()\n    loop()\n",
+    "slow for once": "    if len(calls) < 1: time.sleep(0.5)\n    return right(numbers, threshold)\n",
+}
+SLOWLY = "import threading, time\ncalls = []\ndef loop():\n    while True: pass\n" + RIGHT.replace("has_close_elements", "right")
+
+
+@pytest.mark.slow
+def test_attempts_beside_others_and_alone_give_the_verdicts_of_stock_evalplus(humaneval_plus: Benchmark) -> None:
+    head = "def has_close_elements(numbers, threshold):\n    calls.append(1)\n"
+    solutions = [SLOWLY + head + body for body in SLOW.values()]
+    asked = [("HumanEval/0", solution) for solution in solutions]
+    expected = stock(humaneval_plus, "HumanEval/0", solutions)
+    assert {status for both in expected for status in both} == {"pass", "fail", "timeout"}
+    for workers in (1, 2):
+        found = {v.solution_sha: v for v in score(asked, humaneval_plus, sandbox="auto", workers=workers)}
+        ours = [found[solution_sha(solution)] for solution in solutions]
+        assert [[v.base_status, v.plus_status] for v in ours] == expected
+        assert [v.retry_seconds > 0 for v in ours] == [workers > 1] * 4 + [False]
+
+
 COMPUTES = """
 import time
 end = time.process_time() + 0.5

@@ -2,7 +2,8 @@
 
 It is started for one solution, in a sandbox that is thrown away afterwards. As with evalplus, the base tests and the
 plus tests have a process each, which executes the program once and then calls it with input after input, until one ends
-badly. What is told are outputs; they are compared elsewhere.
+badly. They run in turn; where nothing else runs beside this sandbox ("again"), both at once. A first attempt, which is
+repeated where it runs out of time, stops there. What is told are outputs; they are compared elsewhere.
 
 The process of the tests writes into memory that nobody reads before it has ended. This one waits for that, for as long
 as all tests may take: as the first process of its sandbox it cannot be killed or stopped from inside. For each set of
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 FIRST_PROCESS = 1
 FILE_BYTES = 256 * 2**20  # of one file, and of what is told
 PR_SET_DUMPABLE = 4
+TIMEOUT = b"!timeout\n"
 EXTRA_SECONDS = 2.0  # for the tests of one set to end, as with evalplus
 PASSWD = "user:x:1000:1000::/tmp:/bin/sh\n"
 
@@ -53,9 +55,11 @@ def main() -> None:
     request, tests = json.loads(header), marshal.loads(zlib.decompress(inputs))
     guard.bring(request["solution"])
     gc.freeze()
-    for name in ("base", "plus", "shown"):
-        if name in tests:
-            run(answers, name, request, tests[name])
+    names = [name for name in ("base", "plus", "shown") if name in tests]
+    for together in [names] if request["attempt"] == "again" else [[name] for name in names]:
+        in_time = run(answers, together, request, tests)
+        if request["attempt"] == "first" and not in_time:
+            break
     os._exit(0)  # with nothing to tidy up
 
 
@@ -68,54 +72,89 @@ def furnish() -> None:
             os.close(file)
 
 
-def run(answers: int, name: str, request: dict[str, Any], tests: dict[str, Any]) -> None:
-    """Run one set of tests in a process of its own; answer what that told, and whether it took too long."""
-    told = os.memfd_create("told")
-    folder = f"/tmp/solution-{os.urandom(8).hex()}"
-    os.mkdir(folder, 0o700)  # noqa: PTH102 - pathlib takes longer to import than all else here
+def run(answers: int, names: list[str], request: dict[str, Any], tests: dict[str, Any]) -> bool:
+    """Run these sets of tests at once, each in a process of its own, and answer what they told.
+
+    Returns whether all were in time.
+    """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
-    child = os.fork()
-    if child == 0:
-        leave = os._exit
-        try:
-            os.close(answers)
-            tell(told, folder, request, tests)
-        finally:
-            leave(0)
-    seconds = min(request["most_seconds"], sum(tests["limits"])) + EXTRA_SECONDS
-    in_time = wait(child, seconds, request["wall_factor"] * seconds)
-    end(child)
-    if os.getpid() != FIRST_PROCESS:
-        import shutil  # takes long to import
-
-        shutil.rmtree(folder, ignore_errors=True)
-    size = min(os.fstat(told).st_size, FILE_BYTES)
-    ended = None if in_time else "timeout"
-    os.write(answers, json.dumps({"tests": name, "ended": ended, "bytes": size}).encode() + b"\n")
-    offset = 0
-    while offset < size and (sent := os.sendfile(answers, told, offset, size - offset)):
-        offset += sent
-    os.close(told)
+    children = [Child(answers, request, tests[name]) for name in names]
+    wait(children)
+    end(children)
+    in_time = [child.answer(answers, name) for name, child in zip(names, children, strict=True)]
+    return all(in_time)
 
 
-def wait(child: int, seconds: float, wall_seconds: float) -> bool:
-    """Whether the child ends within so many seconds of `clock`, and of the wall clock. Reaps others that end."""
-    end, wall_end = clock.now(child) + seconds, time.monotonic() + wall_seconds
-    while (left := min(end - clock.now(child), wall_end - time.monotonic())) > 0:
+class Child:
+    """A process that executes the solution and runs a set of tests."""
+
+    def __init__(self, answers: int, request: dict[str, Any], tests: dict[str, Any]) -> None:
+        self.told = os.memfd_create("told")
+        self.folder = f"/tmp/solution-{os.urandom(8).hex()}"
+        os.mkdir(self.folder, 0o700)  # noqa: PTH102 - pathlib takes longer to import than all else here
+        self.late = False
+        self.pid = os.fork()
+        if self.pid == 0:
+            leave = os._exit
+            try:
+                os.close(answers)
+                tell(self.told, self.folder, request, tests)
+            finally:
+                leave(0)
+        seconds = min(request["most_seconds"], sum(tests["limits"])) + EXTRA_SECONDS
+        self.end: float = clock.now(self.pid) + seconds
+        self.wall_end: float = time.monotonic() + request["wall_factor"] * seconds
+
+    def left(self) -> float:
+        """Seconds until it is late, at least."""
+        return min(self.end - clock.now(self.pid), self.wall_end - time.monotonic())
+
+    def kill(self) -> None:
+        """And what it started, as far as it can be told."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    def answer(self, answers: int, name: str) -> bool:
+        """Answer what it told, when it is gone. Returns whether it was in time, by its own words too."""
+        if os.getpid() != FIRST_PROCESS:
+            import shutil  # takes long to import
+
+            shutil.rmtree(self.folder, ignore_errors=True)
+        size = min(os.fstat(self.told).st_size, FILE_BYTES)
+        ended = "timeout" if self.late else None
+        os.write(answers, json.dumps({"tests": name, "ended": ended, "bytes": size}).encode() + b"\n")
+        offset = 0
+        while offset < size and (sent := os.sendfile(answers, self.told, offset, size - offset)):
+            offset += sent
+        last = os.pread(self.told, len(TIMEOUT), max(0, size - len(TIMEOUT)))
+        os.close(self.told)
+        return not self.late and last != TIMEOUT
+
+
+def wait(children: list[Child]) -> None:
+    """Until each has ended, or was killed because it is late. Reaps others that end."""
+    running = {child.pid: child for child in children}
+    while running:
         while ended := os.waitpid(-1, os.WNOHANG)[0]:
-            if ended == child:
-                return True
-        signal.sigtimedwait({signal.SIGCHLD}, left)
-    return False
+            running.pop(ended, None)
+            if not running:
+                return
+        for child in [each for each in running.values() if each.left() <= 0]:
+            child.late = True
+            child.kill()
+            del running[child.pid]
+        if running:
+            signal.sigtimedwait({signal.SIGCHLD}, max(0.0, min(child.left() for child in running.values())))
 
 
-def end(child: int) -> None:
-    """Kill what is left of the child and of what it started."""
-    with suppress(ProcessLookupError):
-        if os.getpid() == FIRST_PROCESS:
+def end(children: list[Child]) -> None:
+    """Kill what is left of them and of what they started."""
+    if os.getpid() == FIRST_PROCESS:
+        with suppress(ProcessLookupError):
             os.kill(-1, signal.SIGKILL)
-        else:
-            os.killpg(child, signal.SIGKILL)
+    else:
+        for child in children:
+            child.kill()
     with suppress(ChildProcessError):
         while os.waitpid(-1, 0):
             pass
@@ -153,7 +192,7 @@ def tell(told: int, folder: str, request: dict[str, Any], tests: dict[str, Any])
         else:
             call(function, tests, write)
     except clock.OutOfTimeError:
-        reason = b"!timeout\n"
+        reason = TIMEOUT
     except MemoryError:
         reason = b"!memory\n"
     except BaseException:
