@@ -95,7 +95,7 @@ SLOW = {  # of HumanEval/0; its first input of two is told True
     "wrong, then slow": "    if len(calls) > 1: loop()\n    return False\n",
     "slow on the plus tests": "    if len(numbers) < 3: loop()\n    return right(numbers, threshold)\n",
     "holds on": "    while True:\n        try: loop()\n        except BaseException: pass\n",
-    "two of it": "    threading.Thread(target=loop).start()\n    loop()\n",
+    "two of it": "    threading.Thread(target=loop, daemon=True).start()\n    loop()\n",
     "slow for once": "    if len(calls) < 1: time.sleep(0.5)\n    return right(numbers, threshold)\n",
 }
 SLOWLY = "import threading, time\ncalls = []\ndef loop():\n    while True: pass\n" + RIGHT.replace("has_close_elements", "right")
