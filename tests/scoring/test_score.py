@@ -91,25 +91,29 @@ def test_verdicts_are_those_of_stock_evalplus(humaneval_plus: Benchmark) -> None
         assert verdict.seconds > 0
 
 
-SLOW = {  # of HumanEval/0; its first input of two is told True
+SLOW = {  # of HumanEval/0
     "wrong, then slow": "    if len(calls) > 1: loop()\n    return False\n",
-    "slow on the plus tests": "    if len(numbers) < 3: loop()\n    return right(numbers, threshold)\n",
+    "slow on the plus tests": "    if threshold == 0.4: loop()\n    return right_elements(numbers, threshold)\n",
     "holds on": "    while True:\n        try: loop()\n        except BaseException: pass\n",
     "two of it": "    threading.Thread(target=loop, daemon=True).start()\n    loop()\n",
-    "slow for once": "    if len(calls) < 1: time.sleep(0.5)\n    return right(numbers, threshold)\n",
+    "slow for once": "    if len(calls) < 1: time.sleep(0.5)\n    return right_elements(numbers, threshold)\n",
 }
-SLOWLY = "import threading, time\ncalls = []\ndef loop():\n    while True: pass\n" + RIGHT.replace("has_close_elements", "right")
+SLOWLY = "import threading, time\ncalls = []\ndef loop():\n    while True: pass\n" + RIGHT.replace("has_close", "right")
 
 
 @pytest.mark.slow
 def test_attempts_beside_others_and_alone_give_the_verdicts_of_stock_evalplus(humaneval_plus: Benchmark) -> None:
+    (problem,) = only(humaneval_plus, "HumanEval/0").problems
+    assert problem.plus_input
+    few = replace(problem, base_input=problem.base_input[:2], plus_input=problem.plus_input[:2])
+    benchmark = replace(humaneval_plus, problems=(few,))
     head = "def has_close_elements(numbers, threshold):\n    calls.append(1)\n"
     solutions = [SLOWLY + head + body for body in SLOW.values()]
     asked = [("HumanEval/0", solution) for solution in solutions]
-    expected = stock(humaneval_plus, "HumanEval/0", solutions)
+    expected = stock(benchmark, "HumanEval/0", solutions)
     assert {status for both in expected for status in both} == {"pass", "fail", "timeout"}
     for workers in (1, 2):
-        found = {v.solution_sha: v for v in score(asked, humaneval_plus, sandbox="auto", workers=workers)}
+        found = {v.solution_sha: v for v in score(asked, benchmark, sandbox="auto", workers=workers)}
         ours = [found[solution_sha(solution)] for solution in solutions]
         assert [[v.base_status, v.plus_status] for v in ours] == expected
         assert [v.retry_seconds > 0 for v in ours] == [workers > 1] * 4 + [False]
