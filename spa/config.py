@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from spa import omega
 from spa.errors import SpaError
 from spa.omega import PLAIN, OmegaSet
+from spa.records import EXTRACTIONS, OWN
 from spa.schema import (
     AnchorConfig,
     BenchmarkConfig,
@@ -45,6 +46,7 @@ FAMILIES = ("humaneval", "mbpp")
 MOST_LANES = 96  # of batch_size=auto; beyond this a CPU gains nothing and a GPU little
 COUNTS = ("max_new_tokens", "max_total_tokens", "max_lanes_per_task", "max_lane_steps", "limit")
 MASKS = ("per_token", "collapsed", "attention")
+EXTRACTION_OF = {"evalplus": "evalplus"}  # by template: the step that belongs to it
 SANDBOXES = ("auto", "bubblewrap", "apptainer:IMAGE", "none")
 
 
@@ -79,6 +81,7 @@ class Cell:
     experiment: str
     omegas: OmegaSet
     template: str  # never "auto"
+    extraction: str  # likewise
     limit: int | None
     task_ids: list[str] | None
     batch_size: int | Literal["auto"]
@@ -128,12 +131,14 @@ def resolve(config: DictConfig) -> Cell:
     run: RunConfig = OmegaConf.to_object(config)  # type: ignore[assignment]
     if run.benchmark.name == "custom" and run.benchmark.path is None:
         raise SpaError("benchmark.path is missing; name a file or a hub dataset: benchmark=custom benchmark.path=...")
+    template = run.model.template if run.template == "auto" else run.template
     cell = Cell(
         **{name: value for name, value in vars(run).items() if name != "omega"}
         | {
             "model": _completed(run.model, run.profile),
             "omegas": omega.parse(run.omega),
-            "template": run.model.template if run.template == "auto" else run.template,
+            "template": template,
+            "extraction": EXTRACTION_OF.get(template, OWN) if run.extraction == "auto" else run.extraction,
             "dtype": run.model.dtype if run.dtype == "auto" else run.dtype,
             "quantization": run.model.quantization if run.quantization == "auto" else run.quantization,
             "max_new_tokens": run.model.max_new_tokens if run.max_new_tokens is None else run.max_new_tokens,
@@ -179,6 +184,7 @@ def _check(cell: Cell) -> None:
     _check_choice("quantization", cell.quantization, QUANTIZATIONS)
     if not cell.sandbox.startswith("apptainer:"):
         _check_choice("sandbox", cell.sandbox, SANDBOXES)
+    _check_choice("extraction", cell.extraction, EXTRACTIONS)
     _check_choice("template", cell.template, [path.stem for path in sorted((CONF / "templates").glob("*.yaml"))])
     counts = [(name, getattr(cell, name)) for name in COUNTS]
     counts += [(f"profile.{name}", getattr(cell.profile, name)) for name in ("max_lines", "max_newlines")]

@@ -17,8 +17,10 @@ Submission = tuple[str, str]  # task_id and solution: what is scored
 Span = tuple[int, int]
 
 
-# The fields of a manifest that tell runs apart in tables and figures.
-SETTINGS = ["model", "benchmark", "anchor", "mask", "profile", "template", "dtype", "quantization"]
+OWN = "spa"
+EXTRACTIONS = (OWN, "evalplus")  # how programs are taken from texts: by `tasks.extraction`, by EvalPlus' sanitizer
+# What tells verdicts apart in tables and figures: fields of a run's manifest, and the extraction.
+SETTINGS = ["model", "benchmark", "anchor", "mask", "profile", "template", "extraction", "dtype", "quantization"]
 
 
 def solution_sha(solution: str) -> str:
@@ -133,6 +135,16 @@ class Solution(OfSolution):
     omega_hi: float
     finish_reason: str
     anchor_spans: list[Span]
+
+
+@dataclass(frozen=True)
+class Extracted(OfSolution):
+    """The solution that another extraction takes from a Generation. A line of solutions.<extraction>.jsonl."""
+
+    task_id: str
+    omega_lo: float
+    omega_hi: float
+    solution: str
 
 
 NOT_PLAIN = "not plain data"  # the reason where an answer's equality is code of the solution, which no one else runs

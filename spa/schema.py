@@ -116,6 +116,7 @@ class RunConfig:
     experiment: str = "adhoc"
     omega: Any = 0.0  # 0.2, [0, 0.1, 0.2] or 0..0.5
     template: str = "auto"  # "auto": the model's
+    extraction: str = "auto"  # "spa", or "evalplus" beside it; "auto": evalplus with template=evalplus
     limit: int | None = None  # the first N tasks
     task_ids: list[str] | None = None
     batch_size: Any = 16  # lanes in flight, or "auto"; an SPA lane takes two rows of the model's batch

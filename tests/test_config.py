@@ -217,6 +217,7 @@ def test_load_benchmark_config() -> None:
         (["dtype=float64"], "dtype=float64 is unknown"),
         (["quantization=int4"], "quantization=int4 is unknown"),
         (["sandbox=docker"], "sandbox=docker is unknown; choose one of: auto, bubblewrap, apptainer:IMAGE, none"),
+        (["extraction=nope"], "extraction=nope is unknown; choose one of: spa, evalplus"),
         (["mask.name=nope"], "mask=nope is unknown"),
         (["model.kind=nope"], "model.kind=nope is unknown"),
         (["benchmark.family=nope"], "benchmark.family=nope is unknown"),

@@ -1,6 +1,6 @@
 """Run folders -> one tidy table.
 
-`load` reads runs, one at a time; `tasks` keeps a row for each verdict, `summary` makes one for each Pass@1.
+`load` reads runs, one extraction at a time; `tasks` keeps a row for each verdict, `summary` makes one for each Pass@1.
 Only samples that are finished and scored count: an unscored line, or a part of an interval that was given up
 (finish_reason "budget"), enters no rate.
 """
@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from spa import omega
-from spa.records import NOT_PLAIN, SETTINGS, Solution
+from spa.records import NOT_PLAIN, OWN, SETTINGS, Solution
 from spa.results.judged import Judged, judged
 from spa.results.manifest import Manifest
 from spa.results.store import Results, Run
@@ -27,6 +27,8 @@ Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Verdicts = NDArray[np.void]  # of the fields VERDICT; `run` and `task` are numbers
 
+Reading = tuple[str, str]  # a run by one extraction
+READING = ["key", "extraction"]
 IDENTITY = ["experiment", "key", *SETTINGS]
 SUMMARY = [
     *IDENTITY,
@@ -34,7 +36,7 @@ SUMMARY = [
     *["baseline_pass_at_1", "delta", "fixed", "broken", "p_value"],
 ]
 # Omega 0 never reads the masked prompt: what is plain for one anchor and mask is plain for all.
-BASELINE = ["model", "benchmark", "profile", "template", "dtype", "quantization", "plain_identity"]
+BASELINE = ["model", "benchmark", "profile", "template", "extraction", "dtype", "quantization", "plain_identity"]
 
 VERDICT = [
     *[("run", "i4"), ("task", "i4"), ("omega_lo", "f8"), ("omega_hi", "f8")],
@@ -55,6 +57,7 @@ class Line(NamedTuple):
     passed_base: bool | None  # None where it is not scored
     passed_plus: bool | None  # likewise, or where there are no plus tests
     not_plain: bool
+    passed_visible: bool | None  # None where nobody tried
 
     @property
     def counts(self) -> bool:
@@ -64,16 +67,22 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True)
 class JudgedRun:
-    """One run folder in memory."""
+    """One run folder in memory, by one extraction."""
 
     run: Run
     manifest: Manifest
+    extraction: str
     lines: list[Line]
 
     @property
     def key(self) -> str:
         """The run's key, which its folder is named by."""
         return self.run.key
+
+    @property
+    def reading(self) -> Reading:
+        """What tells it from others, by the names of READING."""
+        return self.key, self.extraction
 
 
 @dataclass(frozen=True)
@@ -89,10 +98,12 @@ class Progress:
 
 
 def load(results: Iterable[Results]) -> Iterator[JudgedRun]:
-    """One run for each key, by key: of the folders' runs of that key, the one with most scored samples."""
+    """The extractions of one run for each key, by key: of the folders' runs of it, the one with most scored samples."""
     runs = sorted((run for folder in results for run in folder.runs()), key=lambda run: run.key)
     for _, same in groupby(runs, key=lambda run: run.key):
-        yield min(map(_load, same), key=_rank)
+        chosen = min((_load(run, OWN) for run in same), key=_rank)
+        yield chosen
+        yield from (_load(chosen.run, extraction) for extraction in chosen.run.extractions() if extraction != OWN)
 
 
 def progress(run: JudgedRun) -> Progress:
@@ -158,7 +169,7 @@ def summary(tasks: pd.DataFrame) -> pd.DataFrame:
     """
     if tasks.empty:
         return pd.DataFrame(columns=SUMMARY)
-    number = tasks.groupby(["key", "benchmark"]).ngroup()
+    number = tasks.groupby([*READING, "benchmark"], observed=True).ngroup()
     identity = tasks.groupby(number)[IDENTITY].first().astype(str)
     steps = [_steps(run) for run in _split(tasks, number)]
     table = identity.loc[np.repeat(identity.index, [len(rows) for rows in steps])].reset_index(drop=True)
@@ -198,7 +209,7 @@ def outcomes(run: pd.DataFrame | Verdicts) -> tuple[Floats, Floats, Bools, Bools
     return starts[kept], ends[kept], counted[:, kept], passed[:, kept], of_task
 
 
-def _load(run: Run) -> JudgedRun:
+def _load(run: Run, extraction: str) -> JudgedRun:
     manifest = run.manifest()
     end = manifest.omegas.hi
 
@@ -212,9 +223,11 @@ def _load(run: Run) -> JudgedRun:
             passed_base=score.passed("base") if score else None,
             passed_plus=score.passed() if score and score.plus_status else None,
             not_plain=score is not None and score.reason == NOT_PLAIN,
+            passed_visible=judged.visible.passed if judged.visible else None,
         )
 
-    return JudgedRun(run, manifest, [line(each) for each in judged(run, manifest, Solution)])
+    lines = [line(each) for each in judged(run, manifest, Solution, extraction)]
+    return JudgedRun(run, manifest, extraction, lines)
 
 
 def _rank(run: JudgedRun) -> tuple[int, int, str, str]:
@@ -224,8 +237,7 @@ def _rank(run: JudgedRun) -> tuple[int, int, str, str]:
 
 def _names(run: JudgedRun, benchmark: str) -> tuple[str, ...]:
     """IDENTITY and plain_identity; equal strings of many runs are one in memory."""
-    settings = {name: getattr(run.manifest, name) or "" for name in SETTINGS}
-    settings |= {"benchmark": benchmark, "quantization": run.manifest.weights_text}
+    settings = run.manifest.settings(run.extraction) | {"benchmark": benchmark}
     names = [run.manifest.experiment, run.key, *settings.values(), _plain_identity(run.manifest)]
     return tuple(map(sys.intern, names))
 

@@ -13,14 +13,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from spa.analysis.aggregate import outcomes
+from spa.analysis.aggregate import READING, Reading, outcomes
 from spa.omega import holds
 from spa.records import SETTINGS
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
-Visible = Mapping[str, Mapping[str, bool]]  # run key -> task_id -> whether the plain solution passes the visible tests
+# Reading -> task_id -> whether the plain solution passes the visible tests.
+Visible = Mapping[Reading, Mapping[str, bool]]
+
 SAMPLED = 21  # evenly spaced omegas: 0.05 apart in an interval of length 1
 
 
@@ -98,7 +100,7 @@ def curves(tasks: pd.DataFrame, visible: Visible) -> list[Curve]:
     """The cells of `aggregate.tasks` that have a plain run to compare with and tasks in common with it, by settings."""
     paired = tasks[tasks["plain"].notna()]
     cells: dict[tuple[Any, ...], list[pd.DataFrame]] = {}
-    for _, run in paired.groupby(["key", "benchmark"], observed=True):
+    for _, run in paired.groupby([*READING, "benchmark"], observed=True):
         cells.setdefault(tuple(run[[*SETTINGS, "plain_identity"]].iloc[0]), []).append(run)
     found = (_curve(_chosen(cells[names]), visible) for names in sorted(cells, key=_by_size))
     return [curve for curve in found if curve is not None]
@@ -119,7 +121,8 @@ def _curve(run: pd.DataFrame, visible: Visible) -> Curve | None:
     if (lo < hi).any():  # parts that only tasks left out told apart
         begins = np.flatnonzero(np.append(True, (passed[:, 1:] != passed[:, :-1]).any(axis=0) | (lo[1:] != hi[:-1])))
         lo, hi, passed = lo[begins], hi[np.append(begins[1:], len(hi)) - 1], passed[:, begins]
-    tried = [visible.get(key, {}).get(task) for key, task in zip(first["plain_key"], first["task_id"], strict=True)]
+    names = zip(*(first[name] for name in ("plain_key", "extraction", "task_id")), strict=True)
+    tried = [visible.get((key, extraction), {}).get(task) for key, extraction, task in names]
     return Curve(
         settings={name: str(first[name].iloc[0]) for name in SETTINGS},
         keys=tuple(sorted({*run["key"], *first["plain_key"]})),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from spa.analysis.aggregate import JudgedRun
 from spa.analysis.curves import Curve, curves
 from spa.errors import SpaError
 from spa.results.speed import PLAIN, SPA, Measurement, Ratio, read_folder
@@ -47,10 +48,13 @@ class Evidence:
     speed: Sequence[Speed] = ()
 
 
-def read(folders: Sequence[Results], tasks: pd.DataFrame) -> Evidence:
-    """All that lies in results folders; `tasks` as `aggregate.tasks` gives them."""
+def read(folders: Sequence[Results], runs: Sequence[JudgedRun], tasks: pd.DataFrame) -> Evidence:
+    """All that lies in results folders; `runs` and `tasks` as `aggregate` gives them."""
     visible = {
-        run.key: {score.task_id: score.passed for score in run.visible()} for folder in folders for run in folder.runs()
+        run.reading: {
+            line.task_id: line.passed_visible for line in run.lines if line.is_plain and line.passed_visible is not None
+        }
+        for run in runs
     }
     return Evidence(curves(tasks, visible), read_attention(folders), read_speed(folders))
 

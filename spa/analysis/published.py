@@ -30,7 +30,8 @@ def compare(published: pd.DataFrame, curves: Iterable[Curve]) -> pd.DataFrame:
     bootstrap's. `covers` says whether that interval holds the published number.
     """
     ours = pd.DataFrame(
-        _ours(curves), columns=["model", "benchmark", "quantity", "template", "weights", *OURS[:3], "keys"]
+        _ours(curves),
+        columns=["model", "benchmark", "quantity", "template", "extraction", "weights", *OURS[:3], "keys"],
     )
     ours = ours.astype(dict.fromkeys(OURS[:3], float))
     table = published.merge(ours, how="left", on=["model", "benchmark", "quantity"])
@@ -47,7 +48,7 @@ def _ours(curves: Iterable[Curve]) -> list[tuple[str | float, ...]]:
     for curve in (curve for curve in curves if curve.settings["profile"] == DEFAULTS["profile"]):
         settings = curve.settings
         weights = ", ".join(each for each in (settings["dtype"], settings["quantization"]) if each != "none")
-        names = (settings["template"], weights)
+        names = (settings["template"], settings["extraction"], weights)
         low, high = (float(end[0]) for end in wilson([curve.plain.sum()], [curve.n_tasks]))
         found = {"plain": (float(curve.plain.mean()), low, high)}
         is_default = curve.anchor == ANCHOR and settings.items() >= DEFAULTS.items()

@@ -9,6 +9,7 @@ import logging
 from pathlib import Path
 
 from spa.errors import one_line_errors
+from spa.records import EXTRACTIONS
 
 
 @one_line_errors
@@ -23,10 +24,17 @@ def main() -> None:
         "--compare-evalplus", action="store_true", help="then let evalplus score X as well; print where it differs"
     )
     parser.add_argument("--partial", action="store_true", help="score what fits, though tasks are missing or unknown")
+    parser.add_argument(
+        "--extraction",
+        choices=EXTRACTIONS,
+        help="of the runs' texts; evalplus: also what its sanitizer takes from them",
+    )
     parser.add_argument("--sandbox", default="auto", help="auto (default), bubblewrap, apptainer:IMAGE or none")
     options = parser.parse_args()
     if bool(options.results_dir) == bool(options.samples and options.benchmark and options.out):
         parser.error("give results folders, or else --samples, --benchmark and --out")
+    if options.extraction and options.samples:
+        parser.error("--extraction is for results folders; evalplus.sanitize makes samples files of such programs")
     if options.compare_evalplus and not options.samples:
         parser.error("--compare-evalplus needs --samples")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -36,7 +44,9 @@ def main() -> None:
     from spa.tasks import benchmarks
 
     if options.results_dir:
-        for line in verdicts.judge_results(store.find_results(options.results_dir), sandbox=options.sandbox):
+        for line in verdicts.judge_results(
+            store.find_results(options.results_dir), sandbox=options.sandbox, extraction=options.extraction
+        ):
             print(line)
         return
     benchmark = benchmarks.load(config.load_benchmark_config(options.benchmark))

@@ -56,7 +56,7 @@ def build(results: list[Results], out: Path | None = None) -> Built:
         raise SpaError(f"there is no run in {places}; run a cell first (python scripts/run.py) or give its results_dir")
     target = Results(out or Path(os.path.commonpath([folder.folder.resolve() for folder in results])))
     judged = aggregate.tasks(cells)
-    summary, found = aggregate.summary(judged), evidence.read(results, judged)
+    summary, found = aggregate.summary(judged), evidence.read(results, cells, judged)
     main, papers, verdicts = main_table(summary), paper_tables.tables(found), claims.judge(found)
     made = [main, *papers]
     written = {

@@ -15,11 +15,13 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from spa.analysis.aggregate import BASELINE, JudgedRun
+from spa.analysis.aggregate import BASELINE, READING, JudgedRun, Reading
 from spa.omega import Interval, has_zero, omega_set_text
-from spa.records import SETTINGS, OfSolution, Span
+from spa.records import OWN, SETTINGS, OfSolution, Span
 from spa.results.judged import judged
 
 OMEGA_DIGITS = 7  # a breakpoint is known to about 1e-5
@@ -92,38 +94,43 @@ class Task:
 
 
 def explorer(runs: Iterable[JudgedRun], tasks: pd.DataFrame, summary: pd.DataFrame) -> Explorer:
-    """The series of runs with distinct keys, in the order of `aggregate.summary`, whose rows are the slider's steps.
+    """The series of distinct readings, in the order of `aggregate.summary`, whose rows are the slider's steps.
 
     A run without a verdict is left out. Where runs of a series hold the same omega, that with most verdicts is shown.
     """
-    by_key = {run.key: run for run in runs}
-    plain_keys = _plain_keys(by_key, tasks)
+    by_reading = {run.reading: run for run in runs}
+    plain = _plain_readings(by_reading, tasks)
     prompts: dict[str, int] = {}
     series = []
-    for keys in _sliders(by_key, tasks, summary):
-        steps = summary[summary["key"].isin(keys)].sort_values("n_tasks", ascending=False, kind="stable")
+    for readings in _sliders(by_reading, tasks, summary):
+        steps = summary[_of(summary, readings)]
+        steps = steps.sort_values("n_tasks", ascending=False, kind="stable")
         steps = steps.drop_duplicates(["benchmark", "omega_lo"]).sort_values(["benchmark", "omega_lo"])
-        shown = {str(key): set(omegas) for key, omegas in steps.groupby("key")["omega_lo"]}
         lines: dict[str, Task] = {}
-        for key in shown:
-            _read(by_key[key], lines, shown[key])
-        plain = _plain_lines(lines)
-        if not any(plain.values()) and keys[0] in plain_keys:
+        for reading in readings:
+            _read(by_reading[reading], lines, set(steps.loc[_of(steps, [reading]), "omega_lo"]))
+        plain_lines = _plain_lines(lines)
+        if not any(plain_lines.values()) and readings[0] in plain:
             other: dict[str, Task] = {}
-            _read(by_key[plain_keys[keys[0]]], other, {0.0})
-            plain = _plain_lines(other)
+            _read(by_reading[plain[readings[0]]], other, {0.0})
+            plain_lines = _plain_lines(other)
         series.append(
             Series(
-                model=by_key[keys[0]].manifest.model,
+                model=by_reading[readings[0]].manifest.model,
                 benchmarks=list(steps["benchmark"].unique()),
-                anchor=by_key[keys[0]].manifest.anchor,
-                settings=_settings_text([by_key[key] for key in keys]),
-                runs=keys,
+                anchor=by_reading[readings[0]].manifest.anchor,
+                settings=_settings_text([by_reading[reading] for reading in readings]),
+                runs=[key for key, _ in readings],
                 several=bool(steps["benchmark"].duplicated().any()),
-                data=packed(_contents(lines, plain, steps, prompts)),
+                data=packed(_contents(lines, plain_lines, steps, prompts)),
             )
         )
     return Explorer(series, packed(list(prompts)))
+
+
+def _of(summary: pd.DataFrame, readings: list[Reading]) -> NDArray[np.bool_]:
+    """Which rows are theirs."""
+    return pd.MultiIndex.from_frame(summary[READING]).isin(readings)
 
 
 def packed(content: Any) -> str:
@@ -131,25 +138,28 @@ def packed(content: Any) -> str:
     return base64.b64encode(zlib.compress(json.dumps(content, separators=(",", ":")).encode(), level=9)).decode()
 
 
-def _sliders(by_key: dict[str, JudgedRun], tasks: pd.DataFrame, summary: pd.DataFrame) -> list[list[str]]:
-    """The keys of each series, in the summary's order."""
-    identity = tasks.drop_duplicates("key").set_index("key").astype(str)
-    series: dict[tuple[str, ...], list[str]] = {}
-    for key in summary["key"].unique():
-        alone = key if isinstance(by_key[key].manifest.omegas, Interval) else ""
-        same = (*identity.loc[key, ["experiment", *SETTINGS, "plain_identity"]], alone)
-        series.setdefault(same, []).append(key)
+def _sliders(by_reading: dict[Reading, JudgedRun], tasks: pd.DataFrame, summary: pd.DataFrame) -> list[list[Reading]]:
+    """The readings of each series, in the summary's order."""
+    identity = tasks.drop_duplicates(READING).astype(str).set_index(READING, drop=False)
+    series: dict[tuple[str, ...], list[Reading]] = {}
+    for key, extraction in summary[READING].drop_duplicates().itertuples(index=False):
+        reading = key, extraction
+        alone = key if isinstance(by_reading[reading].manifest.omegas, Interval) else ""
+        same = (*identity.loc[reading, ["experiment", *SETTINGS, "plain_identity"]], alone)
+        series.setdefault(same, []).append(reading)
     return list(series.values())
 
 
-def _plain_keys(by_key: dict[str, JudgedRun], tasks: pd.DataFrame) -> dict[str, str]:
+def _plain_readings(by_reading: dict[Reading, JudgedRun], tasks: pd.DataFrame) -> dict[Reading, Reading]:
     """For each run the one with omega 0 and most tasks among those that are equal at omega 0."""
-    runs = tasks.drop_duplicates("key").astype(dict.fromkeys(BASELINE, str))
-    runs = runs.assign(n=runs["key"].map(tasks.groupby("key", observed=True)["task_id"].nunique()).astype(int))
-    found: dict[str, str] = {}
+    runs = tasks.drop_duplicates(READING).astype(dict.fromkeys([*READING, *BASELINE], str))
+    n_tasks = tasks.groupby(READING, observed=True)["task_id"].nunique().rename("n").reset_index()
+    runs = runs.merge(n_tasks.astype(dict.fromkeys(READING, str)), on=READING)
+    found: dict[Reading, Reading] = {}
     for _, equal in runs.sort_values(["n", "key"], ascending=[False, True]).groupby(BASELINE, sort=False):
-        plain = [key for key in equal["key"] if has_zero(by_key[key].manifest.omegas)]
-        found |= dict.fromkeys(equal["key"], plain[0]) if plain else {}
+        readings = list(equal[READING].itertuples(index=False, name=None))
+        plain = [reading for reading in readings if has_zero(by_reading[reading].manifest.omegas)]
+        found |= dict.fromkeys(readings, plain[0]) if plain else {}
     return found
 
 
@@ -160,7 +170,7 @@ def _plain_lines(tasks: dict[str, Task]) -> dict[str, Line | None]:
 
 def _read(run: JudgedRun, into: dict[str, Task], omegas: set[float]) -> None:
     """Add the lines of a run to its tasks; of a run of single omegas, those of `omegas`."""
-    for each in judged(run.run, run.manifest, Sample):
+    for each in judged(run.run, run.manifest, Sample, run.extraction):
         sample, score = each.sample, each.score
         if sample.omega_lo == sample.omega_hi and sample.omega_lo not in omegas:
             continue
@@ -178,6 +188,7 @@ def _settings_text(runs: list[JudgedRun]) -> str:
     omegas = [run.manifest.omega for run in runs]
     together = omegas[0] if len(runs) == 1 else sorted({omega for values in omegas for omega in values})
     parts = [first.experiment, f"ω {omega_set_text(together)}", first.mask, first.profile, first.template]
+    parts += [runs[0].extraction] if runs[0].extraction != OWN else []
     parts += [first.dtype, first.weights_text, ", ".join(run.key for run in runs)]
     return ", ".join(part for part in parts if part and part != "none")
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from spa.analysis.aggregate import READING
 from spa.analysis.formats import benchmark_name, p_text, percent, signed
 from spa.omega import holds, omega_text
 from spa.report.tables import RUN, Format, Table
@@ -22,7 +23,7 @@ def main_table(summary: pd.DataFrame) -> Table:
 
     All values of a run are rows; of an interval, the parts that hold six evenly spaced omegas.
     """
-    runs = [_thinned(run) for _, run in summary.groupby(["key", "benchmark"], sort=False)]
+    runs = [_thinned(run) for _, run in summary.groupby([*READING, "benchmark"], sort=False)]
     data = pd.concat(runs).sort_index(ignore_index=True) if runs else summary
     names, numbers = _names(data), _numbers(data)
     has_intervals = bool((data["omega_lo"] < data["omega_hi"]).any())
@@ -48,7 +49,7 @@ def _thinned(run: pd.DataFrame) -> pd.DataFrame:
 def _names(data: pd.DataFrame) -> dict[str, Any]:
     """The columns that name a cell; further settings only where the runs of one model differ in them."""
     by_model = data.groupby("model")
-    differing = [name for name in ("profile", "template") if (by_model[name].nunique() > 1).any()]
+    differing = [name for name in ("profile", "template", "extraction") if (by_model[name].nunique() > 1).any()]
     return {
         "Model": data["model"],
         "Weights": [dtype if q == "none" else f"{dtype}, {q}" for dtype, q in _pairs(data, "dtype", "quantization")],

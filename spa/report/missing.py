@@ -6,7 +6,7 @@ import pandas as pd
 
 from spa.analysis.aggregate import JudgedRun, progress
 from spa.analysis.formats import benchmark_name
-from spa.records import NOT_PLAIN
+from spa.records import NOT_PLAIN, OWN
 from spa.results.attention_files import Attention
 from spa.results.store import Results
 
@@ -26,16 +26,21 @@ def missing_of_runs(
 def _incomplete(results: Sequence[Results], runs: Sequence[JudgedRun]) -> Iterator[str]:
     """How many runs are not complete, and which are in no table because nothing of them is there yet."""
     empty = {run.key for folder in results for run in folder.begun()} - {run.key for run in runs}
-    complete = sum(run.manifest.status == "complete" for run in runs)
-    if complete < len(runs) + len(empty):
-        yield f"{complete} of {len(runs) + len(empty)} runs are complete."
+    statuses = {run.key: run.manifest.status for run in runs}
+    complete = sum(status == "complete" for status in statuses.values())
+    if complete < len(statuses) + len(empty):
+        yield f"{complete} of {len(statuses) + len(empty)} runs are complete."
     for key in sorted(empty):
         yield f"Run {key}: begun, but nothing of it is there."
 
 
+def _by(extraction: str) -> str:
+    return "" if extraction == OWN else f", extraction {extraction}"
+
+
 def _missing_of_run(run: JudgedRun) -> Iterator[str]:
     done, status = progress(run), run.manifest.status
-    name = f"{run.manifest.model}, {benchmark_name(run.manifest.benchmark)}, run {run.key}"
+    name = f"{run.manifest.model}, {benchmark_name(run.manifest.benchmark)}, run {run.key}{_by(run.extraction)}"
     if done.done < done.total or status != "complete":
         what = "tasks over the whole interval" if isinstance(run.manifest.omega, dict) else "samples"
         state = "failed" if status == "failed" else "unfinished"

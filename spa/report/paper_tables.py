@@ -129,6 +129,7 @@ _COMPARED: Columns = {
     "Difference": ("difference", signed),
     "Covers": ("covers", str),
     "Our template": ("template", str),
+    "Our extraction": ("extraction", str),
     "Our weights": ("weights", str),
     "Source": ("source", str),
 }

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from spa.errors import SpaError
-from spa.records import SETTINGS, Generation, Record, Score, Span, VisibleScore
+from spa.records import OWN, SETTINGS, Generation, Record, Score, Span, VisibleScore
 from spa.results.files import write_atomically
 from spa.results.judged import judged
 from spa.results.manifest import Manifest
@@ -117,35 +117,30 @@ def _push(folder: Path, tables: Sequence[str], repository: str) -> None:
 def _samples(results: Sequence[Results]) -> Iterator[Row]:
     for folder, run in _runs(results):
         manifest = run.manifest()
-        identity = _identity(folder, manifest)
-        for each in judged(run, manifest, Generation):
-            yield {
-                **identity,
-                **_values(Generation, each.sample),
-                **_values(Score, each.score, _VERDICT),
-                **_values(VisibleScore, each.visible, _VISIBLE),
-            }
+        for extraction in run.extractions():
+            identity = _identity(folder, manifest, extraction)
+            for each in judged(run, manifest, Generation, extraction):
+                yield {
+                    **identity,
+                    **_values(Generation, each.sample),
+                    **_values(Score, each.score, _VERDICT),
+                    **_values(VisibleScore, each.visible, _VISIBLE),
+                }
 
 
 def _cells(results: Sequence[Results]) -> Iterator[Row]:
     for folder, run in _runs(results):
         manifest = run.manifest()
-        yield {**_identity(folder, manifest), "manifest": json.dumps(manifest.to_json())}
+        yield {**_identity(folder, manifest, OWN), "manifest": json.dumps(manifest.to_json())}
 
 
 def _runs(results: Sequence[Results]) -> Iterator[tuple[Results, Run]]:
     return ((folder, run) for folder in results for run in folder.runs())
 
 
-def _identity(results: Results, manifest: Manifest) -> Row:
-    settings = {name: getattr(manifest, name) or "" for name in SETTINGS}
+def _identity(results: Results, manifest: Manifest, extraction: str) -> Row:
     name = results.folder.resolve().name
-    return settings | {
-        "results": name,
-        "experiment": manifest.experiment,
-        "key": manifest.key,
-        "quantization": manifest.weights_text,
-    }
+    return manifest.settings(extraction) | {"results": name, "experiment": manifest.experiment, "key": manifest.key}
 
 
 def _types(record: type[Record], prefix: str = "") -> Columns:

@@ -34,6 +34,7 @@ def run_facts(run: JudgedRun) -> RunFacts:
         "Benchmark": benchmark,
         "Data": ", ".join(f"{name} {data[name]}" for name in ["source", "md5"] if data.get(name)),
         "Profile, template": f"{manifest.profile}, {manifest.template}",
+        "Extraction": run.extraction,
         "Anchor, mask": f"{manifest.anchor}, {manifest.mask}",
         "Omega": omega,
         "Tasks": f"{manifest.n_tasks} ({manifest.n_anchored} with the anchor)",

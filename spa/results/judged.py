@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from spa.records import OfSolution, Score, VisibleScore, solution_sha
+from spa.records import OWN, OfSolution, Score, VisibleScore, solution_sha
 from spa.results.manifest import Manifest
 from spa.results.store import Run
 
@@ -20,11 +20,14 @@ class Judged(Generic[S]):
     visible: VisibleScore | None
 
 
-def judged(run: Run, manifest: Manifest, form: type[S]) -> Iterator[Judged[S]]:
-    """The samples of a run, one in memory at a time, in a record of the fields that are wanted."""
+def judged(run: Run, manifest: Manifest, form: type[S], extraction: str = OWN) -> Iterator[Judged[S]]:
+    """The samples of a run, one in memory at a time, in a record of the fields that are wanted.
+
+    Of an extraction that is not our own: those that have a solution of it.
+    """
     scores = counting(run, manifest)
     shown = {(score.task_id, score.solution_sha): score for score in run.visible()}
-    for sample in run.iter_samples(form):
+    for sample in run.iter_solutions(form, extraction):
         name = sample.task_id, solution_sha(sample.solution)
         yield Judged(sample, scores.get(name), shown.get(name))
 

@@ -14,6 +14,7 @@ import msgspec
 from spa import omega
 from spa.errors import SpaError
 from spa.omega import OmegaSet
+from spa.records import SETTINGS
 from spa.results.files import read_object, write_object
 from spa.results.provenance import scrubbed
 
@@ -111,6 +112,11 @@ class Manifest:
         """The run's quantization and, where the model ships lossy weights, theirs; "none" without either."""
         parts = [self.weights, self.quantization]
         return "+".join(part for part in parts if part and part != "none") or "none"
+
+    def settings(self, extraction: str) -> dict[str, str]:
+        """What tells the run's verdicts by this extraction apart, by the names of SETTINGS."""
+        known = {"extraction": extraction, "quantization": self.weights_text}
+        return {name: known.get(name) or getattr(self, name) or "" for name in SETTINGS}
 
     def to_json(self) -> dict[str, Any]:
         """The content of the file, without secrets."""

@@ -16,11 +16,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from spa import omega
 from spa.config import Shard
 from spa.errors import SpaError
-from spa.omega import Interval, Values
-from spa.records import Generation, Record, Score, VisibleScore
+from spa.records import OWN, Extracted, Generation, OfSolution, Record, Score, VisibleScore
 from spa.results import locking, manifest
 from spa.results.attention_files import Attention
 from spa.results.files import (
@@ -35,15 +33,17 @@ from spa.results.files import (
 )
 from spa.results.locking import InUseError, Owner
 from spa.results.manifest import Manifest
+from spa.results.union import union
 
 R = TypeVar("R", bound=Record)
+S = TypeVar("S", bound=OfSolution)
 
 # Seconds to wait for a lock whose owner keeps it for an instant; while it reads a whole run; or perhaps for hours. The
 # last is more than none because `Run.owners` takes a lock for an instant to ask who holds it.
 FOR_AN_INSTANT, FOR_A_WHOLE_RUN, FOR_HOURS = 10.0, 600.0, 0.5
 
 # What a process that was killed had written and not yet renamed; other files of a user's folder stay.
-ASIDE = re.compile(r"\.(manifest\.json|(samples|scores|visible)\.jsonl(\.gz)?)\.\d+")
+ASIDE = re.compile(r"\.(manifest\.json|(samples|solutions\.\w+|scores|visible)\.jsonl(\.gz)?)\.\d+")
 
 
 class RunInUseError(SpaError):
@@ -67,6 +67,9 @@ class Run:
     @property
     def scores_path(self) -> Path:
         return self.folder / "scores.jsonl"
+
+    def solutions_path(self, extraction: str) -> Path:
+        return self.folder / f"solutions.{extraction}.jsonl"
 
     @property
     def manifest_path(self) -> Path:
@@ -110,6 +113,24 @@ class Run:
         lines = (sample for path in [*parts, self.samples_path] for sample in read_lines(path, Generation.from_json))
         return (form.from_json(sample.to_json()) for sample in union(lines))
 
+    def extractions(self) -> list[str]:
+        """How solutions were taken from the texts: by our own extraction, and by others that left a file."""
+        return [OWN, *sorted({path.name.split(".")[1] for path in self.folder.glob("solutions.*.jsonl*")})]
+
+    def iter_solutions(self, form: type[S], extraction: str) -> Iterator[S]:
+        """The samples that have a solution of the extraction, with it."""
+        if extraction == OWN:
+            yield from self.iter_samples(form)
+            return
+        path = self.solutions_path(extraction)
+        found = {(each.task_id, each.omega_lo, each.omega_hi): each for each in read_lines(path, Extracted.from_json)}
+        for sample in self.iter_samples(form):
+            if extracted := found.get((sample.task_id, sample.omega_lo, sample.omega_hi)):
+                yield replace(sample, solution=extracted.solution)  # type: ignore[type-var]  # each is a dataclass
+
+    def write_solutions(self, extraction: str, solutions: Iterable[Extracted]) -> None:
+        replace_lines(self.solutions_path(extraction), list(solutions))
+
     def count_samples(self) -> int:
         """How many whole lines the samples have, without reading them as JSON."""
         return sum(count_lines(path) for path in [*self._shard_paths(), self.samples_path])
@@ -134,7 +155,8 @@ class Run:
     def pack(self) -> None:
         """Compress what the run holds. Readers notice nothing, and who adds to a file unpacks it."""
         with self.locked():
-            for path in (self.samples_path, self.scores_path, self.visible_path):
+            extracted = map(self.solutions_path, self.extractions()[1:])
+            for path in (self.samples_path, self.scores_path, self.visible_path, *extracted):
                 pack(path)
 
     def visible(self) -> list[VisibleScore]:
@@ -277,21 +299,6 @@ class Results:
     def attentions(self) -> list[Attention]:
         """Every attention folder with a manifest, by key."""
         return [Attention(path.parent) for path in sorted(self.folder.glob("attention/*/manifest.json"))]
-
-
-def union(samples: Iterable[Generation]) -> Iterator[Generation]:
-    """The samples in their order, without what an earlier one holds already.
-
-    Jobs of different counts may decode one task twice, and a merge that was interrupted leaves lines in two files.
-    """
-    done: dict[str, list[tuple[float, float]]] = {}
-    for sample in samples:
-        lo, hi = sample.omega_lo, sample.omega_hi
-        earlier = done.setdefault(sample.task_id, [])
-        fresh = omega.remaining(Values((lo,)) if lo == hi else Interval(lo, hi), earlier)
-        for part in fresh:
-            yield from (replace(sample, omega_lo=start, omega_hi=end) for start, end in omega.bounds(part))
-        earlier.append((lo, hi))
 
 
 def find_results(paths: Iterable[Path]) -> list[Results]:

@@ -80,4 +80,6 @@ def _finish(prepared: Prepared) -> None:
     prepared.run.settle(lambda sample: (order[sample.task_id], sample.omega_lo))
     cell = prepared.cell
     if cell.score:
-        verdicts.judge(prepared.run, prepared.benchmark, cell.benchmark, sandbox=cell.sandbox)
+        verdicts.judge(
+            prepared.run, prepared.benchmark, cell.benchmark, sandbox=cell.sandbox, extraction=cell.extraction
+        )

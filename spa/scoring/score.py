@@ -16,13 +16,14 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 
 from tqdm import tqdm
 
 from spa.config import usable_cores
 from spa.errors import SpaError
-from spa.records import NOT_PLAIN, Score, Submission, solution_sha
+from spa.records import NOT_PLAIN, Score, Solution, Submission, solution_sha
 from spa.results.manifest import Manifest, Scoring, ScoringReport
 from spa.results.store import Run
 from spa.scoring import expected
@@ -79,10 +80,12 @@ def score(
 def score_run(run: Run, benchmark: Benchmark, *, sandbox: str, progress: bool = True) -> ScoringReport:
     """Append a verdict for each distinct solution of the benchmark's tasks that has none under the current scorer_id.
 
+    The solutions of all extractions are judged.
     The caller holds the run's lock. Parts of an interval that were given up ("budget") are no solutions.
     """
     tasks = {problem.task_id for problem in benchmark.problems}
-    samples = [sample for sample in run.samples() if sample.finish_reason != "budget" and sample.task_id in tasks]
+    solved = chain.from_iterable(run.iter_solutions(Solution, extraction) for extraction in run.extractions())
+    samples = [sample for sample in solved if sample.finish_reason != "budget" and sample.task_id in tasks]
     requests = [(sample.task_id, sample.solution) for sample in samples]
     whole = {(sample.task_id, sample.solution) for sample in samples if sample.finish_reason != "length"}
     truncated = {request for request in requests if request not in whole}

@@ -4,15 +4,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from spa.errors import SpaError
+from spa.records import OWN
 from spa.results.store import Results, Run
 from spa.schema import BenchmarkConfig
-from spa.scoring import score, visible_tests
+from spa.scoring import extractions, score, visible_tests
 from spa.tasks import anchors, benchmarks
 from spa.tasks.benchmarks import Benchmark
 
 
-def judge(run: Run, benchmark: Benchmark, config: BenchmarkConfig, *, sandbox: str) -> None:
+def judge(run: Run, benchmark: Benchmark, config: BenchmarkConfig, *, sandbox: str, extraction: str = OWN) -> None:
     """Give every solution the verdicts that it lacks. The caller holds the run's lock.
+
+    Solutions are those of the run's own extraction, of others that it has, and of the one given.
 
     A run that was scored on the plus tests of the same data stays so: their verdicts hold those on the base tests.
     """
@@ -20,12 +23,18 @@ def judge(run: Run, benchmark: Benchmark, config: BenchmarkConfig, *, sandbox: s
     scored = manifest.scoring
     if scored and scored.plus and not benchmark.plus and scored.data_md5 == benchmark.md5:
         benchmark = _load(replace(config, plus=True), manifest.anchor)
+    for name in dict.fromkeys([*run.extractions(), extraction]):
+        if name != OWN:
+            kind = manifest.config["model"]["kind"]
+            extractions.extract(run, benchmark, name, kind, sandbox=sandbox)
     score.score_and_record(run, benchmark, sandbox=sandbox)
     visible_tests.judge_run(run, benchmark, sandbox=sandbox)
 
 
-def judge_results(results: Iterable[Results], *, sandbox: str) -> Iterator[str]:
+def judge_results(results: Iterable[Results], *, sandbox: str, extraction: str | None = None) -> Iterator[str]:
     """Judge every run of the folders on the benchmark that its manifest names; a line for each. Needs no model.
+
+    extraction: None for the one that each run was asked for.
 
     At the end a SpaError names the runs that could not be judged, such as one that still decodes, each with its reason.
     """
@@ -35,7 +44,8 @@ def judge_results(results: Iterable[Results], *, sandbox: str) -> Iterator[str]:
             with run.locked():
                 manifest = run.manifest()
                 config = BenchmarkConfig(**manifest.config["benchmark"])
-                judge(run, _load(config, manifest.anchor), config, sandbox=sandbox)
+                asked = extraction or manifest.config.get("extraction", OWN)
+                judge(run, _load(config, manifest.anchor), config, sandbox=sandbox, extraction=asked)
         except SpaError as error:
             failures.append(f"{run.folder}: {error}")
             continue

@@ -12,11 +12,11 @@ import marshal
 import textwrap
 import zlib
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from spa.config import usable_cores
 from spa.errors import SpaError
-from spa.records import Problem, VisibleScore, solution_sha
+from spa.records import Problem, Solution, VisibleScore, solution_sha
 from spa.results.store import Run
 from spa.scoring import expected
 from spa.scoring.judging import COMPARE_SECONDS, Services, solver, solving
@@ -52,14 +52,16 @@ def judge_run(run: Run, benchmark: Benchmark, *, sandbox: str) -> int:
     problems = {problem.task_id: problem for problem in benchmark.problems}
     judged = {(score.task_id, score.solution_sha) for score in run.visible()}
     end = run.manifest().omegas.hi
-    todo = [
+    solved = chain.from_iterable(run.iter_solutions(Solution, extraction) for extraction in run.extractions())
+    distinct = dict.fromkeys(
         (sample.task_id, sample.solution)
-        for sample in run.samples()
+        for sample in solved
         if sample.holds(0.0, end)
         and sample.finish_reason != "budget"
         and sample.task_id in problems
         and (sample.task_id, solution_sha(sample.solution)) not in judged
-    ]
+    )
+    todo = list(distinct)
     shown = [tests(problems[task_id]) for task_id, _ in todo]
     passed = [True] * len(todo)
     tried = [index for index, each in enumerate(shown) if each]

@@ -15,7 +15,7 @@ def read(folder: Path, visible: curves.Visible | None = None) -> list[curves.Cur
 
 def test_a_grid_by_hand(tmp_path: Path) -> None:
     grid_with_plus(tmp_path)
-    base, plus = read(tmp_path, {"grid": {"T/A": True, "T/B": False, "T/C": True}})
+    base, plus = read(tmp_path, {("grid", "spa"): {"T/A": True, "T/B": False, "T/C": True}})
     assert (base.benchmark, plus.benchmark) == ("humaneval", "humaneval_plus")
     assert (base.family, plus.family) == ("humaneval", "humaneval")
     assert list(base.task_ids) == ["T/A", "T/B", "T/C", "T/D"]

@@ -7,7 +7,7 @@ from synthetic import grid_with_plus, measurement_of
 
 from spa.analysis import aggregate, evidence
 from spa.errors import SpaError
-from spa.records import VisibleScore
+from spa.records import VisibleScore, solution_sha
 from spa.results import speed
 from spa.results.store import Results
 
@@ -20,12 +20,14 @@ def shares(folder: Path, key: str, columns: list[str]) -> None:
 def test_everything_of_a_folder_is_read(tmp_path: Path) -> None:
     folder = tmp_path / "main"
     run = grid_with_plus(folder)
-    run.append_visible([VisibleScore("T/A", "sha", 2, True), VisibleScore("T/B", "sha", 0, True)])
+    plain = {sample.task_id: sample for sample in run.samples() if sample.omega_lo == 0}
+    run.append_visible(VisibleScore(task, solution_sha(plain[task].solution), 2, True) for task in ("T/A", "T/B"))
     shares(folder, "k", [*evidence.ATTENTION, "prompt_tokens"])
     speed.write(tmp_path / "bench" / "cuda-6.7b-bfloat16.json", measurement())
     speed.write(folder / "bench" / "cpu-smollm2-float32.json", measurement(shape=None))
     speed.write(folder / "bench" / "cpu-smollm2-float32-other.json", measurement(ratios={}))
-    found = evidence.read([Results(folder)], aggregate.tasks(aggregate.load([Results(folder)])))
+    runs = list(aggregate.load([Results(folder)]))
+    found = evidence.read([Results(folder)], runs, aggregate.tasks(runs))
     assert [curve.benchmark for curve in found.curves] == ["humaneval", "humaneval_plus"]
     assert list(found.curves[0].visible[:2]) == [1, 1]
     assert [(each.key, each.model, len(each.shares)) for each in found.attention] == [("k", "Tiny 1M", 1)]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic import generation
 
-from spa.results.store import union
+from spa.results.union import union
 
 
 def test_union_keeps_what_is_new() -> None:

@@ -19,6 +19,7 @@ KEYS = {
     "model=smollm2_135m benchmark=mbpp_plus anchor=description_and_tests mask=attention omega=-0.5..0": "bdd7b70b7928",
     "model=smollm2_135m experiment=quickstart": "d20ea30c0dba",
     "model=qwen2_5_coder_0_5b benchmark=humaneval_plus template=evalplus omega=0": "415a4730e20b",
+    "model=qwen2_5_coder_0_5b benchmark=humaneval_plus template=evalplus extraction=spa omega=0": "415a4730e20b",
     "model=qwen2_5_coder_0_5b benchmark=humaneval anchor=prompt omega=0..0.5 max_lanes_per_task=20": "5f671b13a6c8",
     "model=codegen_350m_mono benchmark=humaneval mask=collapsed omega=0.2": "bea133e78a14",
     "model=codellama_7b benchmark=mbpp_plus omega=0..0.5": "60bf129e60eb",

@@ -204,7 +204,13 @@ def curve(
     n_tasks, n_omegas = outcomes.shape
     values = np.array(omegas if len(omegas) else np.arange(n_omegas) / 10, dtype=float)
     names = {"model": "Tiny 1M", "benchmark": "humaneval", "anchor": "description", "mask": "per_token"}
-    names |= {"profile": "paper", "template": "deepseek", "dtype": "float32", "quantization": "none"} | settings
+    names |= {
+        "profile": "paper",
+        "template": "deepseek",
+        "extraction": "spa",
+        "dtype": "float32",
+        "quantization": "none",
+    } | settings
     return Curve(
         settings=names,
         keys=(" ".join([names["model"], names["benchmark"], names["anchor"]]),),

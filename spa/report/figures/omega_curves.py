@@ -59,7 +59,9 @@ def curve_rows(summary: pd.DataFrame) -> pd.DataFrame:
     rows = summary[beside_zero.groupby([summary[name] for name in series]).transform("any").astype(bool)]
     most, of_all = (rows.groupby(group)["n_tasks"].transform("max") for group in (series, SETTINGS))
     rows = rows[most == of_all]
-    rows = rows.sort_values([*series, "omega_lo", "omega_hi", "n_tasks", "key"], ascending=[True] * 11 + [False, True])
+    rows = rows.sort_values(
+        [*series, "omega_lo", "omega_hi", "n_tasks", "key"], ascending=[*(len(series) + 2) * [True], False, True]
+    )
     rows = rows.drop_duplicates([*series, "omega_lo", "omega_hi"])
     return rows[[*series, "key", "omega_lo", "omega_hi", *_DRAWN]].reset_index(drop=True)
 

@@ -1,9 +1,9 @@
-"""The part of scoring that runs in the sandbox with evalplus at hand: expected outputs, and comparisons with them.
+"""What runs in the sandbox with evalplus at hand: expected outputs, comparisons with them, and its sanitizer.
 
-Started by its path, `evalplus_worker.py expect|compare|show`; of this package it imports `inside` alone, and it answers
-messages in the manner of `spa.scoring.processes`. No solution ever runs in this process, and what one told is read as
-plain values. Oracles and tolerances are evalplus' own: its function makes the verdict, with a replay of what was told
-in the solution's place.
+Started by its path, `evalplus_worker.py expect|compare|show|sanitize`; of this package it imports `inside` alone. It
+answers messages in the manner of `spa.scoring.processes`. No solution ever runs in this process, and what one told is
+read as plain values. Oracles and tolerances are evalplus' own: its function makes the verdict, with a replay of what
+was told in the solution's place.
 """
 
 import json
@@ -45,7 +45,7 @@ Lines = list[bytes]
 
 def main() -> None:
     """Answer the messages on the given channel, in the given role, until it is closed."""
-    answer = {"expect": expect, "compare": compare, "show": show}[sys.argv[1]]
+    answer = {"expect": expect, "compare": compare, "show": show, "sanitize": sanitize}[sys.argv[1]]
     channel, null = Connection(os.dup(0)), os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1):
         os.dup2(null, descriptor)
@@ -117,6 +117,18 @@ def show(request: dict[str, Any], told: bytes) -> bytes:
     run = _runs(told).get("shown")
     passed = run is not None and shown.all_pass(request["tests"], request["entry_point"], _lines(run["told"]))
     return b"passed" if passed else b""
+
+
+def sanitize(request: dict[str, Any], _: bytes) -> bytes:
+    """What EvalPlus' sanitizer makes of a text; the text where it cannot read one, and would end."""
+    from evalplus.sanitize import sanitize as sanitized
+
+    guard.limit(MEMORY_BYTES, [resource.RLIMIT_AS])
+    try:
+        found = sanitized(request["text"], entrypoint=request["entry_point"])
+    except (ValueError, RecursionError):  # NUL, half a character, too deep
+        found = request["text"]
+    return json.dumps(found).encode()
 
 
 def judge(request: dict[str, Any], name: str, known: dict[str, Any], run: dict[str, Any] | None) -> dict[str, Any]:
