@@ -44,6 +44,8 @@ QUANTIZATIONS = ("none", "int8", "nf4")
 KINDS = ("chat", "base")
 FAMILIES = ("humaneval", "mbpp")
 MOST_LANES = 96  # of batch_size=auto; beyond this a CPU gains nothing and a GPU little
+QUANTIZED_BYTES = {"int8": 1.0, "nf4": 0.5}  # of a weight
+LOADING = 1.05  # memory of a CPU while weights are converted, over theirs, without the one that lies there twice
 COUNTS = ("max_new_tokens", "max_total_tokens", "max_lanes_per_task", "max_lane_steps", "limit")
 MASKS = ("per_token", "collapsed", "attention")
 EXTRACTION_OF = {"evalplus": "evalplus"}  # by template: the step that belongs to it

@@ -21,6 +21,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from spa.decoding import cpu_memory
 from spa.decoding.masks import for_rows
 
 ROWS_HINT = 32  # the batch that the layout is chosen for; it works for every other
@@ -37,10 +38,11 @@ def supports(model: nn.Module) -> bool:
 
 def install(model: Any) -> None:
     """Replace every linear layer of a model that they support, and SDPA where the model uses that; in place."""
-    for module in list(model.modules()):
-        for name, child in module.named_children():
-            if type(child) is nn.Linear:
-                setattr(module, name, PackedLinear(child))
+    linear = [name for name, module in model.named_modules() if type(module) is nn.Linear]
+    for name in linear:  # and no module: a weight that is packed is let go at once
+        parent, _, own_name = name.rpartition(".")
+        setattr(model.get_submodule(parent), own_name, PackedLinear(model.get_submodule(name)))
+        cpu_memory.give_back()
     if model.config._attn_implementation == "sdpa":
         model.set_attn_implementation(ATTENTION)
 

@@ -19,19 +19,30 @@ from torch import Tensor
 M_TRIM_THRESHOLD = -1
 M_MMAP_THRESHOLD = -3
 NEVER = -1
+LARGE = 2**17  # bytes
 KEPT = 2**30  # bytes; blocks that are larger still go back to the system
 
 
-def keep_blocks() -> None:
-    """For the rest of this process: freed blocks stay with it, and torch takes large ones in huge pages.
+def return_blocks() -> None:
+    """While a model is converted: large blocks go back to the system when they are freed.
 
-    torch looks at its variable once, at the process's first tensor.
+    For the rest of this process torch takes large ones in huge pages. It looks at its variable once, at the process's
+    first tensor.
     """
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    _set(M_MMAP_THRESHOLD, LARGE)
+
+
+def keep_blocks() -> None:
+    """For the rest of this process: freed blocks stay with it."""
+    _set(M_MMAP_THRESHOLD, KEPT)
+    _set(M_TRIM_THRESHOLD, NEVER)
+
+
+def _set(parameter: int, value: int) -> None:
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):
-        libc.mallopt(M_MMAP_THRESHOLD, KEPT)
-        libc.mallopt(M_TRIM_THRESHOLD, NEVER)
+        libc.mallopt(parameter, value)
 
 
 def give_back() -> None:

@@ -16,7 +16,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
@@ -25,14 +24,13 @@ from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
     BitsAndBytesConfig,
-    GgufConfig,
     set_seed,
 )
 from transformers.utils import logging as transformers_logging
 
-from spa.config import MOST_LANES
-from spa.decoding import cpu_kernels, cpu_memory
+from spa.decoding import cpu_kernels
 from spa.errors import SpaError
+from spa.models import gguf, memory
 from spa.models.identity import file_sha, folder_sha, hub_commit
 from spa.schema import ModelConfig
 
@@ -68,6 +66,10 @@ class LoadedModel:
     linear: str
     device: str
     tokenizer_sha: str = ""  # of what the tokenizer computes, whatever files it was read from
+
+    def fitting_lanes(self, tokens: int) -> int:
+        """How many lanes of so many tokens fit beside the model now."""
+        return memory.fitting_lanes(self.model, tokens)
 
 
 def identify(config: ModelConfig) -> Checkpoint:
@@ -108,12 +110,14 @@ def seed(number: int) -> None:
 def load_tokenizer(checkpoint: Checkpoint, trust_remote_code: bool = False) -> Any:
     """The checkpoint's tokenizer."""
     with _one_line_failure(checkpoint):
-        return AutoTokenizer.from_pretrained(
+        tokenizer = AutoTokenizer.from_pretrained(
             checkpoint.location,
             revision=checkpoint.revision,
             gguf_file=checkpoint.gguf_file,
             trust_remote_code=trust_remote_code,
         )
+    memory.let_go()
+    return tokenizer
 
 
 def load(
@@ -124,19 +128,39 @@ def load(
     own_kernels: use `decoding.cpu_kernels` where they apply, float32 on a CPU, and `decoding.cpu_memory`. Weights then
     get no gradient.
     """
+    known_tokens = n_tokens(tokenizer)
+    tokenizer_sha = hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
+    with memory.converting(own_kernels):
+        model = _read(checkpoint, config, dtype, quantization)
+        check(model)
+        packed = own_kernels and cpu_kernels.supports(model)
+        if packed:
+            cpu_kernels.install(model)
+    return LoadedModel(
+        model=model,
+        tokenizer=tokenizer,
+        eos_ids=eos_ids(config.eos_token_ids, model, tokenizer),
+        n_tokens=known_tokens,
+        context_length=context_length(model.config),
+        dtype=dtype,
+        attention=model.config._attn_implementation,
+        linear="oneDNN, packed" if packed else "torch",
+        device="cpu" if model.device.type == "cpu" else torch.cuda.get_device_name(),
+        tokenizer_sha=tokenizer_sha,
+    )
+
+
+def _read(checkpoint: Checkpoint, config: ModelConfig, dtype: str, quantization: str) -> Any:
+    """The model as transformers loads it, on its device."""
     torch_dtype = getattr(torch, dtype)
-    arguments: dict[str, Any] = {"dtype": torch_dtype, "revision": checkpoint.revision}
+    arguments: dict[str, Any] = {"dtype": torch_dtype}
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    if checkpoint.gguf_file:
-        arguments |= {"gguf_file": checkpoint.gguf_file, "quantization_config": GgufConfig(dequantize=True)}
-    elif quantization != "none":
+    if quantization != "none":
         arguments["quantization_config"] = _bitsandbytes(quantization, torch_dtype)
     if config.device_map:
         arguments["device_map"] = config.device_map
     elif quantization != "none":
         arguments["device_map"] = {"": device}
-    if own_kernels and device == "cpu":
-        cpu_memory.keep_blocks()
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     with _one_line_failure(checkpoint):
         model_config = AutoConfig.from_pretrained(
@@ -145,40 +169,36 @@ def load(
             gguf_file=checkpoint.gguf_file,
             trust_remote_code=config.trust_remote_code,
         )
-        attention = None  # code of the checkpoint's own knows best
+        memory.let_go()
+        attention, outline = None, None  # code of the checkpoint's own knows best
         if not (config.trust_remote_code and "AutoModelForCausalLM" in getattr(model_config, "auto_map", {})):
             architecture: Any = AutoModelForCausalLM._model_mapping[type(model_config)]
             attention = "sdpa" if architecture._supports_sdpa else "eager"
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            checkpoint.location,
-            config=model_config,
-            attn_implementation=attention,
-            trust_remote_code=config.trust_remote_code,
-            output_loading_info=True,
-            **arguments,
-        )
+            name, gpus = (
+                config.name or checkpoint.location,
+                range(torch.cuda.device_count() if config.device_map else 1),
+            )
+            devices = [torch.device(device, number) for number in gpus]
+            with torch.device("meta"):
+                outline = architecture(model_config)
+            memory.check_fits(outline, devices, name, dtype, quantization)
+        arguments |= {"config": model_config, "attn_implementation": attention, "output_loading_info": True}
+        if checkpoint.gguf_file:
+            place = checkpoint.location, checkpoint.gguf_file, checkpoint.revision
+            loaded: Any = gguf.load(*place, outline, arguments)
+        else:
+            loaded = AutoModelForCausalLM.from_pretrained(
+                checkpoint.location,
+                revision=checkpoint.revision,
+                trust_remote_code=config.trust_remote_code,
+                **arguments,
+            )
     model, loading = loaded
     if loading["missing_keys"]:  # transformers would fill them with random numbers
         raise SpaError(f"{checkpoint.location} lacks weights ({', '.join(sorted(loading['missing_keys'])[:3])}, ...)")
     if "device_map" not in arguments:
         model = model.to(device)
-    model.eval()
-    check(model)
-    own_kernels = own_kernels and cpu_kernels.supports(model)
-    if own_kernels:
-        cpu_kernels.install(model)
-    return LoadedModel(
-        model=model,
-        tokenizer=tokenizer,
-        eos_ids=eos_ids(config.eos_token_ids, model, tokenizer),
-        n_tokens=n_tokens(tokenizer),
-        context_length=context_length(model.config),
-        dtype=dtype,
-        attention=model.config._attn_implementation,
-        linear="oneDNN, packed" if own_kernels else "torch",
-        device=torch.cuda.get_device_name() if device == "cuda" else "cpu",
-        tokenizer_sha=hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest(),
-    )
+    return model.eval()
 
 
 _kept: dict[str, LoadedModel] = {}  # one at most
@@ -252,22 +272,6 @@ def n_tokens(tokenizer: Any) -> int:
     """One more than the last id that stands for a token."""
     ids: Iterable[int] = tokenizer.get_vocab().values()
     return max(ids) + 1
-
-
-def fitting_lanes(loaded: LoadedModel, tokens: int) -> int:
-    """Lanes of two rows of `tokens` tokens whose cache and logits fill half of the memory that is free now."""
-    width = loaded.model.config.get_text_config().vocab_size
-    row = tokens * _state_bytes(loaded.model) + width * 5 * 8  # logits and lines in float64
-    free = torch.cuda.mem_get_info()[0] if loaded.model.device.type == "cuda" else psutil.virtual_memory().available
-    return max(1, min(MOST_LANES, int(free / 2 / (2 * row))))
-
-
-@torch.inference_mode()
-def _state_bytes(model: Any) -> int:
-    """What the cache keeps of one token, seen on one token: layers may share it, keys and values differ in size."""
-    tokens = torch.zeros(1, 1, dtype=torch.long, device=model.device)
-    layers = model(tokens, use_cache=True, logits_to_keep=1).past_key_values.layers
-    return sum(states.nbytes for layer in layers for states in (layer.keys, layer.values) if states is not None)
 
 
 def _bitsandbytes(quantization: str, dtype: torch.dtype) -> BitsAndBytesConfig:

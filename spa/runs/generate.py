@@ -24,7 +24,6 @@ from spa.decoding.stopping import (
     detokenizer,
 )
 from spa.errors import SpaError
-from spa.models import checkpoints
 from spa.models.checkpoints import LoadedModel
 from spa.records import Generation, Problem, PromptPair
 from spa.runs.prepare import Prepared, Todo
@@ -100,7 +99,7 @@ def _batch_size(cell: Cell, loaded: LoadedModel, requests: Sequence[Request]) ->
     if cell.batch_size != "auto":
         return cell.batch_size
     longest = max(request.longest for request in requests)
-    lanes = checkpoints.fitting_lanes(loaded, longest)
+    lanes = loaded.fitting_lanes(longest)
     log.info("batch_size=auto: %d lanes of up to %d tokens", lanes, longest)
     return lanes
 

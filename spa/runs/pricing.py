@@ -14,7 +14,7 @@ from typing import TypeVar
 from tabulate import tabulate
 
 from spa import omega
-from spa.config import MOST_LANES, Cell, load_model_config, shipped
+from spa.config import LOADING, MOST_LANES, QUANTIZED_BYTES, Cell, load_model_config, shipped
 from spa.results import speed
 from spa.schema import DeviceConfig, ShapeConfig
 from spa.tasks import benchmarks, prompts
@@ -25,7 +25,6 @@ BENCH = shipped("results/bench")
 CHARACTERS_PER_TOKEN = 2.8
 # Lane-steps of [0, 0.5] over those of omega 0 alone: SmolLM2-135M on HumanEval. A 0.5B code model had 1.9.
 SPLITTING, SPLITTING_WIDTH = 6.3, 0.5
-QUANTIZED_BYTES = {"int8": 1.0, "nf4": 0.5}
 PROMPT_TOKENS = 512  # nearly all prompts are shorter
 HOST_GIB = 16  # main memory beside the weights
 HEADROOM_GIB = 6.0  # CUDA's context, activations, fragments
@@ -114,8 +113,12 @@ def n_parameters(shape: ShapeConfig) -> int:
 
 
 def memory_gib(cell: Cell) -> float:
-    """Weights, and the cache of a full batch of long texts."""
-    return (_weights(cell) + _lanes(cell) * _branches(cell) * _text(cell)) / GIB
+    """Weights, and the cache of a full batch of long texts; in main memory at least what loading takes."""
+    needed = _weights(cell) + _lanes(cell) * _branches(cell) * _text(cell)
+    if cell.device.name == "cpu":
+        largest = cell.model.shape.vocabulary * cell.model.shape.hidden * _bytes(cell, cell.quantization)
+        needed = max(LOADING * _weights(cell) + largest, needed)
+    return needed / GIB
 
 
 def gpus(cell: Cell) -> int:

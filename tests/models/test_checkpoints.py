@@ -4,7 +4,6 @@ import json
 import shutil
 import weakref
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ from transformers import OpenAIGPTConfig, OpenAIGPTLMHeadModel
 from spa.decoding import cpu_kernels
 from spa.errors import SpaError
 from spa.models import checkpoints
-from spa.models.checkpoints import LoadedModel, fitting_lanes, identify, load, load_tokenizer, resolve_dtype
+from spa.models.checkpoints import LoadedModel, identify, load, load_tokenizer, resolve_dtype
 from spa.schema import ModelConfig
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -180,19 +179,6 @@ def test_a_checkpoint_that_lacks_weights_is_refused(tmp_path: Path) -> None:
     checkpoint = identify(config)
     with pytest.raises(SpaError, match=r"lacks weights \(model\.layers\.1\.mlp\.up_proj\.weight"):
         load(checkpoint, config, load_tokenizer(checkpoint), "float32", "none")
-
-
-def test_lanes_that_fit_shrink_with_length_and_memory(tiny_llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = ModelConfig(path=str(tiny_llama))
-    checkpoint = identify(config)
-    loaded = load(checkpoint, config, load_tokenizer(checkpoint), "float32", "none")
-    memory = SimpleNamespace(available=2**22)
-    monkeypatch.setattr(checkpoints.psutil, "virtual_memory", lambda: memory)
-    # a row of 1,000 tokens: 2 (keys, values) x 3 layers x 2 heads x 8 numbers x 4 bytes each, and the logits' 260 x 40
-    assert fitting_lanes(loaded, 1000) == 2**22 // 2 // (2 * (1000 * 96 * 4 + 260 * 40))
-    assert fitting_lanes(loaded, 10) > fitting_lanes(loaded, 1000)
-    memory.available = 1
-    assert fitting_lanes(loaded, 1000) == 1
 
 
 def test_a_kept_model_is_loaded_once_and_makes_room_for_the_next(
