@@ -4,10 +4,11 @@ For a model of your own: `spa.generate(model, tokenizer, prompts, omega)`.
 """
 
 TYPE_CHECKING = False  # as in `typing`, which each solution's process would import through this file
-__all__ = ["Text", "generate"]
+__all__ = ["Method", "Text", "generate"]
 
 if TYPE_CHECKING:
     from spa.api import Text, generate
+    from spa.method import Method
 else:
 
     def __getattr__(name: str) -> object:

@@ -8,6 +8,7 @@ from spa.decoding.engine import Engine
 from spa.decoding.lanes import Request, context_room
 from spa.decoding.stopping import NeverStop, StopRule, StopStrings, detokenizer
 from spa.errors import SpaError
+from spa.method import SPA, Method
 from spa.models.checkpoints import check, context_length, eos_ids, n_tokens
 from spa.omega import PLAIN, bounds, parse
 from spa.records import PromptPair, Span
@@ -38,6 +39,7 @@ def generate(
     chat: bool = False,
     mask: str = "per_token",
     mask_token: str | None = None,
+    method: Method = SPA,
     max_new_tokens: int = 512,
     batch_size: int = 16,
     eos_token_ids: Sequence[int] | None = None,
@@ -50,7 +52,9 @@ def generate(
     omega: a number, a list of numbers, or an interval "0..0.5" (exact for every value in it); 0 is plain greedy.
     anchors: for each prompt the strings to anchor wherever they stand in it; tags are then read as text.
     chat: a prompt is one user turn of the tokenizer's chat template, without blanks at its ends.
-    mask: "per_token", "collapsed" or "attention"; mask_token: by default the tokenizer's mask, unk or pad token.
+    mask: "per_token", "collapsed", "attention", "removed" or "last_token", the second prompt (see conf/mask);
+    mask_token: by default the tokenizer's mask, unk or pad token.
+    method: what the difference of the branches is multiplied by; SPA as the paper has it, or another `spa.Method`.
     max_new_tokens: less where the model's context ends sooner.
     eos_token_ids: by default those of the model's generation config, or else the tokenizer's.
     stop: strings before which a text ends, or a rule of `spa.decoding.stopping`.
@@ -73,7 +77,7 @@ def generate(
     rule = _stop_rule(stop)
     requests = [Request.of(pair, omegas, rule, min(max_new_tokens, room(pair))) for pair in pairs]
     ends = eos_ids((), model, tokenizer) if eos_token_ids is None else eos_token_ids
-    engine = Engine(model, ends, detokenizer(tokenizer), batch_size, n_tokens=n_tokens(tokenizer))
+    engine = Engine(model, ends, detokenizer(tokenizer), batch_size, n_tokens=n_tokens(tokenizer), method=method)
     texts: dict[str, list[Text]] = {pair.task_id: [] for pair in pairs}
     for done in engine.decode(requests):
         texts[done.task_id] += [

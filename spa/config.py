@@ -47,7 +47,8 @@ MOST_LANES = 96  # of batch_size=auto; beyond this a CPU gains nothing and a GPU
 QUANTIZED_BYTES = {"int8": 1.0, "nf4": 0.5}  # of a weight
 LOADING = 1.05  # memory of a CPU while weights are converted, over theirs, without the one that lies there twice
 COUNTS = ("max_new_tokens", "max_total_tokens", "max_lanes_per_task", "max_lane_steps", "limit")
-MASKS = ("per_token", "collapsed", "attention")
+MASKS = ("per_token", "collapsed", "attention", "removed", "last_token")
+OF_A_TOKEN = ("per_token", "collapsed")  # what is anchored becomes a mask token
 EXTRACTION_OF = {"evalplus": "evalplus"}  # by template: the step that belongs to it
 SANDBOXES = ("auto", "bubblewrap", "apptainer:IMAGE", "none")
 
@@ -111,7 +112,7 @@ class Cell:
     @property
     def mask_token(self) -> str | None:
         """What anchored text is replaced by, if anything; None also where the tokenizer is to say."""
-        return None if self.mask.name == "attention" else self.mask.token or self.model.mask_token
+        return None if self.mask.name not in OF_A_TOKEN else self.mask.token or self.model.mask_token
 
     def to_json(self) -> dict[str, Any]:
         """The cell as manifests keep it, in the form and order of `RunConfig`."""
@@ -178,9 +179,9 @@ def _check(cell: Cell) -> None:
     _check_choice("model.kind", cell.model.kind, KINDS)
     _check_choice("benchmark.family", cell.benchmark.family, FAMILIES)
     _check_choice("mask", cell.mask.name, MASKS)
-    if cell.mask.name == "attention" and cell.mask.token is not None:
+    if cell.mask.name not in OF_A_TOKEN and cell.mask.token is not None:
         raise SpaError(
-            f"mask.token={cell.mask.token} has no meaning with mask=attention, which replaces no token; drop it"
+            f"mask.token={cell.mask.token} has no meaning with mask={cell.mask.name}, which replaces no token; drop it"
         )
     _check_choice("dtype", cell.dtype, DTYPES)
     _check_choice("quantization", cell.quantization, QUANTIZATIONS)

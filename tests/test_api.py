@@ -157,7 +157,7 @@ def test_any_architecture_with_positions_and_a_cache() -> None:
         ({"omega": Interval(1.0, 0.0)}, "empty or reversed interval"),
         ({"omega": Values(())}, "empty set"),
         ({"omega": Values((float("nan"),))}, "must be finite"),
-        ({"mask": "zero"}, "mask=zero is unknown; choose one of: per_token, collapsed, attention"),
+        ({"mask": "zero"}, "mask=zero is unknown; choose one of: per_token, collapsed, attention, removed"),
         ({"mask_token": "<fim>"}, "mask token '<fim>' is not a token"),
         ({"max_new_tokens": 0}, "max_new_tokens=0 must be at least 1"),
         ({"batch_size": 0}, "batch_size=0 must be at least 1"),

@@ -25,6 +25,7 @@ from spa.decoding.prefixes import PrefixReader
 from spa.decoding.sharing import Sharing
 from spa.decoding.stopping import Detokenize, TextStream, text_after
 from spa.errors import SpaError
+from spa.method import SPA, Method
 from spa.omega import has_zero, size
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ class Engine:
         strict: bool = False,
         budget: Budget = UNLIMITED,
         n_tokens: int | None = None,
+        method: Method = SPA,
     ) -> None:
         self.model = model
         self.vocabulary = n_tokens
@@ -56,6 +58,7 @@ class Engine:
         self.batch_size = batch_size
         self.strict = strict
         self.budget = budget
+        self.method = method
         self.halvings: list[int] = []
         self.waiting: deque[Lane] = deque()  # not begun, or to be read again
         self.parked: deque[Lane] = deque()  # their rows are in host memory
@@ -212,13 +215,15 @@ class Engine:
         first_row = min(row for lane in lanes for row in lane.rows)
         originals = [lane.rows[0] - first_row for lane in lanes]
         maskeds = [lane.rows[-1] - first_row for lane in lanes]
-        ends = formula.choose_ends(logits, originals, maskeds, [lane.omegas for lane in lanes])
+        omegas, steps = [lane.omegas for lane in lanes], [len(lane.tokens) for lane in lanes]
+        ends = formula.choose_ends(logits, originals, maskeds, omegas, self.method, steps)
         choices = []
         for lane, (low, high), original, masked in zip(lanes, ends, originals, maskeds, strict=True):
             if low == high:  # a line that wins at both ends wins between them
                 choices.append([(low, lane.omegas)])
             else:
-                choices.append(formula.choose(logits[original], logits[masked], lane.omegas))
+                branches = logits[original], logits[masked]
+                choices.append(formula.choose(*branches, lane.omegas, self.method, len(lane.tokens)))
         return choices
 
     def _lay_out(self, lanes: list[Lane]) -> None:

@@ -1,12 +1,12 @@
-"""The SPA formula, and which token every omega of a set chooses.
+"""Which token every omega of a set chooses, of scores that are lines in omega.
 
-Letters: V vocabulary. With a = original logits and m = masked logits, the score of token v is the line
+Letters: L lanes, V vocabulary. With a = original logits and m = masked logits, SPA's score of token v is the line
 
     a_v + omega * (a_v - m_v)          (paper, section 3; `--weight` of the authors' scripts)
 
-and the greedy token is its argmax. Over a set of omegas the winners are the upper envelope of these lines, so an
-interval splits at exact crossings. Scores are float64 computed from float32 logits; the z-score over the vocabulary
-that the authors' scripts apply never changes the argmax and is left out.
+and the greedy token is its argmax; `methods` has lines of other slopes. Over a set of omegas the winners are the upper
+envelope of these lines, so an interval splits at exact crossings. Scores are float64 computed from float32 logits; the
+z-score over the vocabulary that the authors' scripts apply never changes the argmax and is left out.
 
 Ties: equal scores at a single omega, and equal lines, go to the lowest token id, as argmax does. In an interval a
 crossing belongs to the part on its right, so of the lines that meet there the steepest wins; one at the interval's very
@@ -20,7 +20,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from spa.decoding.methods import lines
 from spa.errors import SpaError
+from spa.method import SPA, Method
 from spa.omega import Interval, OmegaSet, Values
 
 Choice = tuple[int, OmegaSet]
@@ -28,34 +30,35 @@ Choice = tuple[int, OmegaSet]
 SCORES_AT_ONCE = 2**18  # larger temporaries leave a CPU's caches and cost several times as much
 
 
-def lines(original: Tensor, masked: Tensor) -> tuple[Tensor, Tensor]:
-    """Intercepts and slopes of the score lines, float64, in the shape of the logits."""
-    intercept = original.float().double()
-    return intercept, intercept - masked.float().double()
-
-
-def choose(original: Tensor, masked: Tensor, omegas: OmegaSet) -> list[Choice]:
+def choose(original: Tensor, masked: Tensor, omegas: OmegaSet, method: Method = SPA, step: int = 0) -> list[Choice]:
     """Split `omegas` by greedy token, ascending; neighbouring parts of an interval have different tokens.
 
-    original, masked: logits [V].
+    original, masked: logits [V]; step: how many tokens were chosen before.
     """
-    intercept, slope = lines(original, masked)
+    steps = torch.tensor([step], device=original.device)
+    (intercept,), (slope,) = lines(method, original[None], masked[None], steps)
     if isinstance(omegas, Values):
         return _choose_values(intercept, slope, omegas)
     return _choose_interval(intercept, slope, omegas)
 
 
 def choose_ends(
-    logits: Tensor, originals: Sequence[int], maskeds: Sequence[int], omegas: Sequence[OmegaSet]
+    logits: Tensor,
+    originals: Sequence[int],
+    maskeds: Sequence[int],
+    omegas: Sequence[OmegaSet],
+    method: Method = SPA,
+    steps: Sequence[int] | None = None,
 ) -> list[tuple[int, int]]:
     """For each of L lanes, the tokens chosen at the lower and the upper end of its omegas.
 
     logits: [B, V]; originals, maskeds: row of each lane's branch, [L]. Where both are the same row, the lane is plain.
-    Raises SpaError where the score of a chosen token is not finite.
+    steps: how many tokens each lane has chosen before, [L]; None: none. Raises SpaError where the score of a chosen token is not finite.
     """
     lanes = max(1, SCORES_AT_ONCE // logits.shape[1])
     parts = [slice(start, start + lanes) for start in range(0, len(omegas), lanes)]
-    ends = [_ends(logits, originals[part], maskeds[part], omegas[part]) for part in parts]
+    before = torch.tensor(steps or [0] * len(omegas), device=logits.device)
+    ends = [_ends(logits, originals[part], maskeds[part], omegas[part], method, before[part]) for part in parts]
     table = torch.cat(ends).tolist()  # one transfer from the device
     if not all(finite for _, _, finite in table):
         raise SpaError(
@@ -65,9 +68,16 @@ def choose_ends(
     return [(first, last) for first, last, _ in table]
 
 
-def _ends(logits: Tensor, originals: Sequence[int], maskeds: Sequence[int], omegas: Sequence[OmegaSet]) -> Tensor:
+def _ends(
+    logits: Tensor,
+    originals: Sequence[int],
+    maskeds: Sequence[int],
+    omegas: Sequence[OmegaSet],
+    method: Method,
+    steps: Tensor,
+) -> Tensor:
     """Token at the lower end, token at the upper end, and whether both scores are finite, [L, 3]."""
-    intercept, slope = lines(logits[originals], logits[maskeds])
+    intercept, slope = lines(method, logits[originals], logits[maskeds], steps)
     ends = torch.tensor([[part.lo, part.hi] for part in omegas], dtype=torch.float64, device=logits.device)
     low = (intercept + ends[:, :1] * slope).max(dim=-1)
     single = all(part.lo == part.hi for part in omegas)

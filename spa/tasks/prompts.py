@@ -15,7 +15,7 @@ from unittest.mock import patch
 import jinja2
 import yaml
 
-from spa.config import CONF, MASKS
+from spa.config import CONF, MASKS, OF_A_TOKEN
 from spa.errors import SpaError
 from spa.records import Problem, PromptPair, Span
 
@@ -61,8 +61,8 @@ class Renderer:
     """A template bound to a tokenizer, a mask and a benchmark family."""
 
     tokenizer: Any
-    mask: str  # "per_token", "collapsed" or "attention"
-    mask_token: str | None  # None with "attention", which replaces no token
+    mask: str  # of config.MASKS
+    mask_token: str | None  # None where none is put into the place of tokens
     mask_id: int | None
     strip: bool
     prefix: str
@@ -82,9 +82,11 @@ class Renderer:
         original, offsets = encode(self.tokenizer, prompt_text)
         positions = overlapping(offsets, anchor_spans)
         masked = list(original)
-        if self.mask == "collapsed":
-            assert self.mask_token is not None
-            masked, _ = encode(self.tokenizer, self.prefix + replace_spans(text, spans, self.mask_token) + self.suffix)
+        if self.mask in ("collapsed", "removed"):
+            instead = replace_spans(text, spans, self.mask_token or "")
+            masked, _ = encode(self.tokenizer, self.prefix + instead + self.suffix)
+        elif self.mask == "last_token" and spans:
+            masked = original[-1:]
         elif self.mask == "per_token":
             assert self.mask_id is not None
             for position in positions:
@@ -116,7 +118,7 @@ def renderer(
         raise SpaError(f"{type(tokenizer).__name__} gives no character offsets; SPA needs a fast tokenizer")
     if mask not in MASKS:
         raise SpaError(f"mask={mask} is unknown; choose one of: {', '.join(MASKS)}")
-    token, token_id = (None, None) if mask == "attention" else resolve_mask_token(tokenizer, mask_token)
+    token, token_id = resolve_mask_token(tokenizer, mask_token) if mask in OF_A_TOKEN else (None, None)
     rendered = template.user.get(family, "{problem}").format(problem=PLACEHOLDER)
     if template.chat:
         if not (template.chat_template or tokenizer.chat_template):
