@@ -4,8 +4,8 @@ With a = original logits, m = those of the second prompt and p = softmax(a), the
 
     a_v + omega * s_t * g_v * (a_v - m_v)
 
-over the tokens that the plausibility rule leaves. s_t and g_v depend on the prefix alone, so that the score is a line in
-omega by every method, and an interval stays exact. Omega 0 is plain greedy decoding by all of them.
+over the tokens that the plausibility rule leaves. s_t and g_v depend on the prefix alone, so that the score is a line
+in omega by every method, and an interval stays exact. Omega 0 is plain greedy decoding by all of them.
 """
 
 from dataclasses import dataclass

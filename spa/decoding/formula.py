@@ -53,7 +53,8 @@ def choose_ends(
     """For each of L lanes, the tokens chosen at the lower and the upper end of its omegas.
 
     logits: [B, V]; originals, maskeds: row of each lane's branch, [L]. Where both are the same row, the lane is plain.
-    steps: how many tokens each lane has chosen before, [L]; None: none. Raises SpaError where the score of a chosen token is not finite.
+    steps: how many tokens each lane has chosen before, [L]; None: none.
+    Raises SpaError where the score of a chosen token is not finite.
     """
     lanes = max(1, SCORES_AT_ONCE // logits.shape[1])
     parts = [slice(start, start + lanes) for start in range(0, len(omegas), lanes)]

@@ -1,7 +1,6 @@
 """Each factor of a method beside ten lines without a cache, and intervals beside single omegas."""
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -181,5 +180,3 @@ def test_spa_is_the_difference_itself() -> None:
     intercept, slope = lines(SPA, original, second, torch.zeros(4))
     assert torch.equal(intercept, original.double())
     assert torch.equal(slope, original.double() - second.double())
-
-
