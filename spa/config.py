@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from spa import omega
 from spa.errors import SpaError
+from spa.method import Method
 from spa.omega import PLAIN, OmegaSet
 from spa.records import EXTRACTIONS, OWN
 from spa.schema import (
@@ -20,6 +21,7 @@ from spa.schema import (
     BenchmarkConfig,
     DeviceConfig,
     MaskConfig,
+    MethodConfig,
     ModelConfig,
     ProfileConfig,
     RunConfig,
@@ -79,6 +81,7 @@ class Cell:
     benchmark: BenchmarkConfig
     anchor: AnchorConfig
     mask: MaskConfig
+    method: MethodConfig
     profile: ProfileConfig
     device: DeviceConfig
     experiment: str
@@ -108,6 +111,11 @@ class Cell:
     def is_plain(self) -> bool:
         """Whether no omega of the cell needs the masked branch."""
         return self.omegas == PLAIN
+
+    @property
+    def factors(self) -> Method:
+        """What the method multiplies the difference between the branches by."""
+        return Method(**{name: value for name, value in vars(self.method).items() if name != "name"})
 
     @property
     def mask_token(self) -> str | None:
@@ -183,6 +191,7 @@ def _check(cell: Cell) -> None:
         raise SpaError(
             f"mask.token={cell.mask.token} has no meaning with mask={cell.mask.name}, which replaces no token; drop it"
         )
+    _ = cell.factors  # a SpaError where they make no sense
     _check_choice("dtype", cell.dtype, DTYPES)
     _check_choice("quantization", cell.quantization, QUANTIZATIONS)
     if not cell.sandbox.startswith("apptainer:"):

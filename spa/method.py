@@ -8,7 +8,8 @@ over the tokens that the plausibility rule leaves. s_t and g_v depend on the pre
 in omega by every method, and an interval stays exact. Omega 0 is plain greedy decoding by all of them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from spa.errors import SpaError
 
@@ -25,6 +26,10 @@ class Method:
     plausibility: float | None = None  # only tokens with p_v >= this * max p (contrastive decoding, arXiv 2210.15097)
     schedule: str = "constant"  # s_t: 1; falls to 0 or rises to 1 over `schedule_tokens`; 1 - max p; entropy(p) / log V
     schedule_tokens: int | None = None
+
+    def departures(self) -> dict[str, Any]:
+        """What is not SPA's. A key holds only these."""
+        return {each.name: value for each in fields(self) if (value := getattr(self, each.name)) != each.default}
 
     def __post_init__(self) -> None:
         for name, value, known in [

@@ -20,7 +20,18 @@ Span = tuple[int, int]
 OWN = "spa"
 EXTRACTIONS = (OWN, "evalplus")  # how programs are taken from texts: by `tasks.extraction`, by EvalPlus' sanitizer
 # What tells verdicts apart in tables and figures: fields of a run's manifest, and the extraction.
-SETTINGS = ["model", "benchmark", "anchor", "mask", "profile", "template", "extraction", "dtype", "quantization"]
+SETTINGS = [
+    "model",
+    "benchmark",
+    "anchor",
+    "mask",
+    "method",
+    "profile",
+    "template",
+    "extraction",
+    "dtype",
+    "quantization",
+]
 
 
 def solution_sha(solution: str) -> str:

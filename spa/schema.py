@@ -71,6 +71,17 @@ class MaskConfig:
 
 
 @dataclass
+class MethodConfig:
+    """What the difference between the branches is multiplied by (`spa.method`)."""
+
+    name: str = "spa"
+    modulation: str = "none"  # "probability": p_v / max p
+    plausibility: float | None = None  # only tokens with p_v >= this * max p
+    schedule: str = "constant"  # or "decay", "rise", "uncertainty", "entropy"
+    schedule_tokens: int | None = None  # of decay and rise
+
+
+@dataclass
 class DeviceConfig:
     """What runs are priced on, and how much memory a GPU has; it decides no text."""
 
@@ -111,6 +122,7 @@ class RunConfig:
     benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
     anchor: AnchorConfig = field(default_factory=AnchorConfig)
     mask: MaskConfig = field(default_factory=MaskConfig)
+    method: MethodConfig = field(default_factory=MethodConfig)
     profile: ProfileConfig = field(default_factory=ProfileConfig)
     device: DeviceConfig = field(default_factory=DeviceConfig)
     experiment: str = "adhoc"

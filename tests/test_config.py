@@ -16,6 +16,7 @@ from spa import config, omega, schema
 from spa.cli.hydra_app import cells
 from spa.config import CONF, Cell, Shard, parse_shard
 from spa.errors import SpaError
+from spa.method import SPA, Method
 
 NEEDED = {"model=hf": ["model.path=somewhere"], "benchmark=custom": ["benchmark.path=tasks.jsonl"]}
 OMEGAS: dict[str, omega.OmegaSet] = {
@@ -156,6 +157,17 @@ def test_defaults() -> None:
     )
 
 
+def test_methods_are_data() -> None:
+    assert resolved().factors == SPA
+    assert resolved("method=spa_probability").factors == Method("probability")
+    assert resolved("method=spa_decay", "method.schedule_tokens=9").factors == Method(
+        schedule="decay", schedule_tokens=9
+    )
+    contrastive, guided = resolved("method=cad"), resolved("method=cfg", "benchmark=mbpp")
+    assert (contrastive.factors, contrastive.mask.name, contrastive.anchor.name) == (SPA, "removed", "description")
+    assert (guided.factors, guided.mask.name, guided.anchor.name) == (SPA, "last_token", "prompt")
+
+
 def test_a_runs_own_values_go_before_the_models() -> None:
     run = resolved(
         "model=codegen_350m_mono", "quantization=none", "dtype=bfloat16", "max_new_tokens=7", "template=instruct"
@@ -217,6 +229,9 @@ def test_load_benchmark_config() -> None:
         (["dtype=float64"], "dtype=float64 is unknown"),
         (["quantization=int4"], "quantization=int4 is unknown"),
         (["sandbox=docker"], "sandbox=docker is unknown; choose one of: auto, bubblewrap, apptainer:IMAGE, none"),
+        (["method.plausibility=2"], "method.plausibility=2.0 must be above 0 and at most 1"),
+        (["method.schedule=decay"], "method.schedule=decay needs method.schedule_tokens"),
+        (["mask=removed", "mask.token=x"], "mask.token=x has no meaning with mask=removed"),
         (["extraction=nope"], "extraction=nope is unknown; choose one of: spa, evalplus"),
         (["mask.name=nope"], "mask=nope is unknown"),
         (["model.kind=nope"], "model.kind=nope is unknown"),

@@ -244,7 +244,8 @@ def _names(run: JudgedRun, benchmark: str) -> tuple[str, ...]:
 
 def _plain_identity(manifest: Manifest) -> str:
     """What decides texts and verdicts at omega 0, beside the table's columns: token limits, prompts, tests."""
-    plain = {name: value for name, value in manifest.identity.items() if name not in ("anchor", "mask", "omega")}
+    weighted = ("anchor", "mask", "method", "omega")
+    plain = {name: value for name, value in manifest.identity.items() if name not in weighted}
     return json.dumps([plain, manifest.data.md5], sort_keys=True)
 
 

@@ -27,7 +27,7 @@ Finding = Literal["supports", "contradicts", "inconclusive"]
 SMALLER, LARGER = "DeepSeek-Coder-Instruct 6.7B", "DeepSeek-Coder-Instruct 33B"
 MODELS = ("CodeGen-Mono 350M", "CodeLlama 7B", "DeepSeek-Coder-Instruct 1.3B", SMALLER, LARGER)
 N_TASKS = {"humaneval": 164, "humaneval_plus": 164, "mbpp": 378, "mbpp_plus": 378}
-DEFAULTS = {"mask": "per_token", "profile": "paper", "extraction": OWN}
+DEFAULTS = {"mask": "per_token", "method": "spa", "profile": "paper", "extraction": OWN}
 ANCHOR = "description"
 # Anchors that hold other or more text than the description; MBPP has no signature.
 RIVALS = {

@@ -200,6 +200,6 @@ def _spread(name: str, values: Floats) -> dict[str, float]:
 
 def _transferable(source: Curve, target: Curve) -> bool:
     same_model, same_family = source.model == target.model, source.family == target.family
-    alike = all(source.settings[name] == target.settings[name] for name in ("anchor", "mask", "profile"))
+    alike = all(source.settings[name] == target.settings[name] for name in ("anchor", "mask", "method", "profile"))
     plus = source.benchmark.endswith("_plus") == target.benchmark.endswith("_plus")
     return alike and plus and same_model != same_family

@@ -188,7 +188,7 @@ def _settings_text(runs: list[JudgedRun]) -> str:
     omegas = [run.manifest.omega for run in runs]
     together = omegas[0] if len(runs) == 1 else sorted({omega for values in omegas for omega in values})
     parts = [first.experiment, f"ω {omega_set_text(together)}", first.mask, first.profile, first.template]
-    parts += [runs[0].extraction] if runs[0].extraction != OWN else []
+    parts += [name for name in (first.method, runs[0].extraction) if name != OWN]
     parts += [first.dtype, first.weights_text, ", ".join(run.key for run in runs)]
     return ", ".join(part for part in parts if part and part != "none")
 

@@ -49,7 +49,9 @@ def _thinned(run: pd.DataFrame) -> pd.DataFrame:
 def _names(data: pd.DataFrame) -> dict[str, Any]:
     """The columns that name a cell; further settings only where the runs of one model differ in them."""
     by_model = data.groupby("model")
-    differing = [name for name in ("profile", "template", "extraction") if (by_model[name].nunique() > 1).any()]
+    differing = [
+        name for name in ("method", "profile", "template", "extraction") if (by_model[name].nunique() > 1).any()
+    ]
     return {
         "Model": data["model"],
         "Weights": [dtype if q == "none" else f"{dtype}, {q}" for dtype, q in _pairs(data, "dtype", "quantization")],

@@ -241,4 +241,5 @@ def _named(data: pd.DataFrame) -> pd.DataFrame:
     """With the columns that name a cell to a reader."""
     exact = data["quantization"] == "none"
     weights = data["dtype"].where(exact, data["dtype"] + ", " + data["quantization"])
-    return data.assign(weights=weights, anchored=data["anchor"] + " (" + data["mask"] + ")")
+    method = data["method"].map(lambda name: "" if name == DEFAULTS["method"] else f", {name}")
+    return data.assign(weights=weights, anchored=data["anchor"] + " (" + data["mask"] + ")" + method)

@@ -35,7 +35,7 @@ def run_facts(run: JudgedRun) -> RunFacts:
         "Data": ", ".join(f"{name} {data[name]}" for name in ["source", "md5"] if data.get(name)),
         "Profile, template": f"{manifest.profile}, {manifest.template}",
         "Extraction": run.extraction,
-        "Anchor, mask": f"{manifest.anchor}, {manifest.mask}",
+        "Anchor, mask, method": f"{manifest.anchor}, {manifest.mask}, {manifest.method}",
         "Omega": omega,
         "Tasks": f"{manifest.n_tasks} ({manifest.n_anchored} with the anchor)",
         "Done": f"{done.done} of {done.total}, {done.scored} of {done.lines} lines scored",

@@ -71,6 +71,7 @@ class Manifest:
     family: str = ""
     anchor: str
     mask: str
+    method: str = "spa"
     profile: str
     template: str
     dtype: str

@@ -62,6 +62,7 @@ def write(
             family=cell.benchmark.family,
             anchor=cell.anchor.name,
             mask=cell.mask.name,
+            method=cell.method.name,
             profile=cell.profile.name,
             template=cell.template,
             dtype=prepared.dtype,

@@ -81,6 +81,7 @@ def prepare(cell: Cell) -> Prepared:
         "eos": None if cell.model.eos_token_ids else "the generation config's",
         "template_arguments": dict(cell.model.template_arguments),
         "trust_remote_code": cell.model.trust_remote_code,
+        "method": {} if cell.is_plain else cell.factors.departures(),
     }
     identity = {
         "model": checkpoint.identity,

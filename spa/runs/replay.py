@@ -40,6 +40,8 @@ def replay(results: Results, n_tasks: int) -> Iterator[Replayed]:
         checkpoint = checkpoints.identify(config)
         if checkpoint.identity != manifest.identity["model"]:
             raise SpaError(f"{run.folder} was made with {manifest.identity['model']}, here is {checkpoint.identity}")
+        if "method" in manifest.identity:
+            raise SpaError(f"{run.folder} has method={manifest.method}, which transformers' own guidance does not know")
         tokenizer = checkpoints.load_tokenizer(checkpoint, config.trust_remote_code)
         loaded = checkpoints.load_kept(checkpoint, config, tokenizer, manifest.dtype, manifest.quantization)
         tasks = list(dict.fromkeys(sample.task_id for sample in samples))[:n_tasks]

@@ -22,8 +22,8 @@ from spa.runs.prepare import Prepared, Todo
 log = logging.getLogger(__name__)
 
 # Fields of the identity that each line tells for itself (a text tells whether another stop rule would have ended it
-# elsewhere), and the budget, which decides what is given up and no text.
-TOLD_BY_LINES = ("omega", "anchor", "mask", "prompts", "budget", "stop_rule")
+# elsewhere), the budget, which decides what is given up and no text, and the method, which is asked for by itself.
+TOLD_BY_LINES = ("omega", "anchor", "mask", "prompts", "budget", "stop_rule", "method")
 
 
 @dataclass
@@ -45,12 +45,13 @@ def look_up(prepared: Prepared, wanted: Todo, pairs: Mapping[str, PromptPair]) -
     for run, manifest in _candidates(prepared):
         end = manifest.omegas.hi
         hides = manifest.mask == "attention"
+        same_method = manifest.identity.get("method") == prepared.identity.get("method")
         copies: dict[str, list[Generation]] = {}
         for sample in run.iter_samples(Generation):
             pair = pairs.get(sample.task_id)
             if pair and sample.finish_reason != "budget":
                 parts = [part for whole in left[sample.task_id] for part in _held(sample, whole, end, prepared.dtype)]
-                same = _prompts_agree(sample, pair, hides)
+                same = same_method and _prompts_agree(sample, pair, hides)
                 parts = [part for part in parts if same or (part == (0, 0) and _prompt_agrees(sample, pair))]
                 if parts and (kept := _under_own_rule(prepared, sample, manifest)):
                     copies.setdefault(sample.task_id, []).extend(_copy(kept, pair, lo, hi) for lo, hi in parts)

@@ -25,7 +25,7 @@ def numbers(rows: pd.DataFrame, *columns: str) -> list[tuple[float, ...]]:
 def test_columns_are_the_contract(tmp_path: Path) -> None:
     grid_with_plus(tmp_path)
     assert " ".join(summarise(tmp_path).columns) == (
-        "experiment key model benchmark anchor mask profile template extraction dtype quantization "
+        "experiment key model benchmark anchor mask method profile template extraction dtype quantization "
         "omega_lo omega_hi n_tasks n_anchored n_passed pass_at_1 ci_low ci_high "
         "baseline_pass_at_1 delta fixed broken p_value"
     )

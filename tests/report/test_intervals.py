@@ -45,7 +45,9 @@ def test_points_and_intervals_are_the_rows(drawn: dict[str, Drawing]) -> None:
 
 def test_cells_that_one_label_would_name_alike_are_told_apart() -> None:
     rows = pd.DataFrame({"model": "M", "benchmark": "mbpp", "anchor": "prompt", "template": ["a", "b"], "x": 1.0})
-    rows = rows.assign(mask="per_token", profile="paper", extraction="spa", dtype="float32", quantization="none")
+    rows = rows.assign(
+        mask="per_token", method="spa", profile="paper", extraction="spa", dtype="float32", quantization="none"
+    )
     assert list(intervals._rows(rows, "x", "x", "x")["label"]) == ["MBPP, a", "MBPP, b"]
 
 

@@ -1,5 +1,6 @@
 """The keys of sample cells, letter by letter: a change here would decode anew what is on users' disks already."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,17 +33,33 @@ KEYS = {
 }
 
 
-@pytest.mark.parametrize("arguments", KEYS)
-def test_a_key_is_what_it_was(
-    arguments: str, datasets: Path, humaneval: object, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On a CPU, and with a commit of zeros in the place of the hub's latest one."""
+@pytest.fixture
+def key(datasets: Path, humaneval: object, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    """The key of a cell on a CPU, and with a commit of zeros in the place of the hub's latest one."""
     monkeypatch.setattr(checkpoints, "hub_commit", lambda *_: "0" * 40)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.delenv("HUMANEVAL_OVERRIDE_PATH", raising=False)
-    overrides = arguments.split()
-    overrides += [f"benchmark.path={datasets / file}" for name, file in PLUS.items() if name in overrides]
-    register()
-    with initialize_config_dir(str(CONF), version_base=None):
-        cell = resolve(compose("config", [*overrides, "results_dir=x"]))
-    assert prepare.prepare(cell).run.key == KEYS[arguments]
+
+    def of(arguments: str) -> str:
+        overrides = arguments.split()
+        overrides += [f"benchmark.path={datasets / file}" for name, file in PLUS.items() if name in overrides]
+        register()
+        with initialize_config_dir(str(CONF), version_base=None):
+            cell = resolve(compose("config", [*overrides, "results_dir=x"]))
+        return prepare.prepare(cell).run.key
+
+    return of
+
+
+@pytest.mark.parametrize("arguments", KEYS)
+def test_a_key_is_what_it_was(arguments: str, key: Callable[[str], str]) -> None:
+    assert key(arguments) == KEYS[arguments]
+
+
+def test_a_method_is_part_of_the_key_where_it_decides_texts(key: Callable[[str], str]) -> None:
+    plain, weighted = key("benchmark=humaneval omega=0"), key("benchmark=humaneval omega=0.2")
+    names = ("spa_probability", "spa_uncertainty", "spa_decay", "cad", "cfg")
+    assert {key(f"benchmark=humaneval omega=0 method={name}") for name in names} == {plain}
+    others = {key(f"benchmark=humaneval omega=0.2 method={name}") for name in names}
+    assert len({weighted, *others}) == len(names) + 1
+    assert key("benchmark=humaneval omega=0.2 method=cad") == key("benchmark=humaneval omega=0.2 mask=removed")

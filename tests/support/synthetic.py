@@ -203,7 +203,13 @@ def curve(
     outcomes = np.asarray(passed, dtype=bool)
     n_tasks, n_omegas = outcomes.shape
     values = np.array(omegas if len(omegas) else np.arange(n_omegas) / 10, dtype=float)
-    names = {"model": "Tiny 1M", "benchmark": "humaneval", "anchor": "description", "mask": "per_token"}
+    names = {
+        "model": "Tiny 1M",
+        "benchmark": "humaneval",
+        "anchor": "description",
+        "mask": "per_token",
+        "method": "spa",
+    }
     names |= {
         "profile": "paper",
         "template": "deepseek",
