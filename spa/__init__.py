@@ -1,20 +1,23 @@
 """Selective Prompt Anchoring (arXiv 2408.09121), reproduced: configs, decoding, scoring, tables and figures.
 
-For a model of your own: `spa.generate(model, tokenizer, prompts, omega)`.
+For a model of your own: `spa.generate(model, tokenizer, prompts, omega)`. `spa.load_model("smollm2_135m")` gives a
+model and its tokenizer without a hub, `spa.load_results("results/quickstart")` the table of a results folder.
 """
 
 TYPE_CHECKING = False  # as in `typing`, which each solution's process would import through this file
-__all__ = ["Method", "Text", "generate"]
+__all__ = ["Method", "Text", "generate", "load_model", "load_results"]
 
 if TYPE_CHECKING:
-    from spa.api import Text, generate
+    from spa.analysis.aggregate import load_results
+    from spa.api import Text, generate, load_model
     from spa.method import Method
 else:
 
     def __getattr__(name: str) -> object:
-        """Import the API at its first use: it brings torch, which the rest does without."""
+        """Import a name at its first use: some bring torch, which the rest does without."""
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from spa import api
+        from importlib import import_module
 
-        return getattr(api, name)
+        home = {"Method": "method", "load_results": "analysis.aggregate"}.get(name, "api")
+        return getattr(import_module(f"spa.{home}"), name)

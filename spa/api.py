@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from spa.config import load_model_config
 from spa.decoding.engine import Engine
 from spa.decoding.lanes import Request, context_room
 from spa.decoding.stopping import NeverStop, StopRule, StopStrings, detokenizer
 from spa.errors import SpaError
 from spa.method import SPA, Method
+from spa.models import checkpoints
 from spa.models.checkpoints import check, context_length, eos_ids, n_tokens
 from spa.omega import PLAIN, bounds, parse
 from spa.records import PromptPair, Span
@@ -27,6 +29,21 @@ class Text:
     text: str  # without the prompt, up to where a stop rule cut it
     finish_reason: str  # "eos", "stop" or "length"
     token_ids: list[int]  # all that were chosen, without the EOS
+
+
+def load_model(name: str) -> tuple[Any, Any]:
+    """A model of `conf/model` by its name there, on this machine's device and in its dtype, and its tokenizer.
+
+    `smollm2_135m` comes from a package and needs no hub. Raises SpaError where there is no such model.
+    """
+    config = load_model_config(name)
+    checkpoint = checkpoints.identify(config)
+    tokenizer = checkpoints.load_tokenizer(checkpoint, config.trust_remote_code)
+    dtype = checkpoints.resolve_dtype(config.dtype, config.quantization)
+    model = checkpoints.load(checkpoint, config, tokenizer, dtype, config.quantization).model
+    if config.eos_token_ids:
+        model.generation_config.eos_token_id = list(config.eos_token_ids)
+    return model, tokenizer
 
 
 def generate(

@@ -207,3 +207,14 @@ def test_the_readmes_example(tiny_llama: Any, capsys: pytest.CaptureFixture[str]
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("0.0 <= omega < ")
     assert " <= omega < 0.5: " in lines[-1]
+
+
+@pytest.mark.slow
+def test_a_first_try_needs_no_hub() -> None:
+    model, tokenizer = spa.load_model("smollm2_135m")
+    prompt = "Say <anchor>hello</anchor>."
+    (texts,) = spa.generate(model, tokenizer, [prompt], [0, 0.5], chat=True, max_new_tokens=8)
+    assert [text.omega_lo for text in texts] == [0, 0.5]
+    assert all(text.token_ids for text in texts)
+    with pytest.raises(SpaError, match="model=nope is unknown; choose one of: codegen_350m_mono, "):
+        spa.load_model("nope")

@@ -95,6 +95,7 @@ def test_scoring_and_reports_need_no_torch() -> None:
 def test_the_package_itself_is_light() -> None:
     assert not loaded_by("import spa") & {*TORCH, "hydra", "pandas"}
     assert "torch" in loaded_by("import spa; spa.generate")
+    assert not loaded_by("import spa; spa.load_results") & TORCH
 
 
 def test_composing_a_cell_imports_nothing_slow() -> None:

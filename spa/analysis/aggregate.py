@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ from spa import omega
 from spa.records import NOT_PLAIN, OWN, SETTINGS, Solution
 from spa.results.judged import Judged, judged
 from spa.results.manifest import Manifest
-from spa.results.store import Results, Run
+from spa.results.store import Results, Run, find_results
 from spa.statistics import mcnemar_exact, wilson
 
 Bools = NDArray[np.bool_]
@@ -104,6 +105,14 @@ def load(results: Iterable[Results]) -> Iterator[JudgedRun]:
         chosen = min((_load(run, OWN) for run in same), key=_rank)
         yield chosen
         yield from (_load(chosen.run, extraction) for extraction in chosen.run.extractions() if extraction != OWN)
+
+
+def load_results(folder: str | Path) -> pd.DataFrame:
+    """The tidy table of a results folder, or of all that lie directly below: a row for each Pass@1 (summary.csv).
+
+    Raises SpaError where there are none.
+    """
+    return summary(tasks(load(find_results([Path(folder)]))))
 
 
 def progress(run: JudgedRun) -> Progress:

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from synthetic import generation, grid_with_plus, interval, points, score, write_run
 
+import spa
 from spa.analysis import aggregate
 from spa.errors import SpaError
 from spa.results.store import Results
@@ -20,6 +21,13 @@ def summarise(*folders: Path) -> pd.DataFrame:
 
 def numbers(rows: pd.DataFrame, *columns: str) -> list[tuple[float, ...]]:
     return [tuple(row) for row in rows[list(columns)].to_numpy().tolist()]
+
+
+def test_a_folder_is_one_call_away(tmp_path: Path) -> None:
+    grid_with_plus(tmp_path / "main")
+    pd.testing.assert_frame_equal(spa.load_results(str(tmp_path)), summarise(tmp_path / "main"))
+    with pytest.raises(SpaError, match="holds no results"):
+        spa.load_results(tmp_path / "nowhere")
 
 
 def test_columns_are_the_contract(tmp_path: Path) -> None:

@@ -52,6 +52,10 @@ COVERED: dict[str, tuple[list[str], str]] = {
     "anchor.name": ([], "anchor.name=examples"),
     "mask.name": ([], "mask.name=collapsed"),
     "mask.token": ([], "mask.token='<pad>'"),
+    "method.modulation": ([], "method.modulation=probability"),
+    "method.plausibility": ([], "method.plausibility=0.5"),
+    "method.schedule": ([], "method.schedule=entropy"),
+    "method.schedule_tokens": (["method=spa_decay"], "method.schedule_tokens=5"),
     "profile.name": ([], "profile.name=other"),
     **{
         f"profile.{switch.name}": ([], f"profile.{switch.name}={40 if switch.default is None else 'true'}")
@@ -68,6 +72,8 @@ NOT_COVERED = {
     "shard": "shard=2/3",
     "reuse": "reuse=false",
     "score": "score=false",
+    "extraction": "extraction=evalplus",
+    "method.name": "method.name=other",
     "sandbox": "sandbox=none",
     "results_dir": "results_dir={folder}/elsewhere",
     "from_manifest": "from_manifest=manifest.json",

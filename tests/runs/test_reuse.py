@@ -29,8 +29,9 @@ def reusing(model: Path, results: Path, *overrides: str) -> Cell:
 
 
 def test_another_methods_texts_answer_at_omega_0_alone(tiny_llama: Path, tmp_path: Path) -> None:
-    run_cell.run_cell(config(tiny_llama, tmp_path, INTERVAL, "limit=2", "method=spa_uncertainty"))
-    run = run_cell.run_cell(reusing(tiny_llama, tmp_path, "omega=[0,0.2]"))
+    results = tmp_path / "one" / "results"  # with nothing beside it
+    run_cell.run_cell(config(tiny_llama, results, INTERVAL, "limit=2", "method=spa_uncertainty"))
+    run = run_cell.run_cell(reusing(tiny_llama, results, "omega=[0,0.2]"))
     assert {sample.omega_lo for sample in run.samples() if sample.seconds == 0} == {0.0}
 
 
