@@ -4,7 +4,6 @@
 it and eager otherwise (CodeGen), named explicitly, so that no other kernel is picked by what happens to be installed.
 """
 
-import gc
 import hashlib
 import importlib.util
 import inspect
@@ -212,7 +211,7 @@ def load_kept(
     wanted = json.dumps(facts, sort_keys=True)
     if wanted not in _kept:
         _kept.clear()
-        gc.collect()
+        memory.let_go()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         _kept[wanted] = load(checkpoint, config, tokenizer, dtype, quantization)

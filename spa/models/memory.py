@@ -36,7 +36,7 @@ def converting(applies: bool) -> Iterator[None]:
 
 
 def let_go() -> None:
-    """Return the memory of what was parsed: of a GGUF file, hundreds of megabytes of objects that hold each other."""
+    """Return the memory of objects that hold each other: a model, or what was parsed of a GGUF file."""
     gc.collect()
     cpu_memory.give_back()
 

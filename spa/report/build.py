@@ -10,6 +10,7 @@ from pathlib import Path
 
 from spa.analysis import aggregate, claims, evidence
 from spa.errors import SpaError
+from spa.records import OWN
 from spa.report import page, paper_tables
 from spa.report.explorer import explorer
 from spa.report.figures import dilution, intervals, omega_curves
@@ -82,7 +83,7 @@ def build(results: list[Results], out: Path | None = None) -> Built:
         explorer=explorer(cells, judged, summary),
         missing=missing,
         absent=absent,
-        runs=[run_facts(cell) for cell in cells],
+        runs=[run_facts(cell) for cell in cells if cell.extraction == OWN],
     )
     write_atomically(target.report_path, html)
     saved = list(itertools.chain.from_iterable(files))

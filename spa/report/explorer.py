@@ -108,7 +108,8 @@ def explorer(runs: Iterable[JudgedRun], tasks: pd.DataFrame, summary: pd.DataFra
         steps = steps.drop_duplicates(["benchmark", "omega_lo"]).sort_values(["benchmark", "omega_lo"])
         lines: dict[str, Task] = {}
         for reading in readings:
-            _read(by_reading[reading], lines, set(steps.loc[_of(steps, [reading]), "omega_lo"]))
+            if omegas := set(steps.loc[_of(steps, [reading]), "omega_lo"]):
+                _read(by_reading[reading], lines, omegas)
         plain_lines = _plain_lines(lines)
         if not any(plain_lines.values()) and readings[0] in plain:
             other: dict[str, Task] = {}

@@ -34,7 +34,7 @@ def run_facts(run: JudgedRun) -> RunFacts:
         "Benchmark": benchmark,
         "Data": ", ".join(f"{name} {data[name]}" for name in ["source", "md5"] if data.get(name)),
         "Profile, template": f"{manifest.profile}, {manifest.template}",
-        "Extraction": run.extraction,
+        "Extractions": _flat(run.run.extractions(), ", "),
         "Anchor, mask, method": f"{manifest.anchor}, {manifest.mask}, {manifest.method}",
         "Omega": omega,
         "Tasks": f"{manifest.n_tasks} ({manifest.n_anchored} with the anchor)",

@@ -128,6 +128,11 @@ class Run:
             if extracted := found.get((sample.task_id, sample.omega_lo, sample.omega_hi)):
                 yield replace(sample, solution=extracted.solution)  # type: ignore[type-var]  # each is a dataclass
 
+    def every_solution(self, form: type[S]) -> Iterator[S]:
+        """As `iter_solutions`, of all extractions in turn."""
+        for extraction in self.extractions():
+            yield from self.iter_solutions(form, extraction)
+
     def write_solutions(self, extraction: str, solutions: Iterable[Extracted]) -> None:
         replace_lines(self.solutions_path(extraction), list(solutions))
 

@@ -16,7 +16,6 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
-from itertools import chain
 from pathlib import Path
 
 from tqdm import tqdm
@@ -80,11 +79,11 @@ def score(
 def score_run(run: Run, benchmark: Benchmark, *, sandbox: str, progress: bool = True) -> ScoringReport:
     """Append a verdict for each distinct solution of the benchmark's tasks that has none under the current scorer_id.
 
-    The solutions of all extractions are judged.
-    The caller holds the run's lock. Parts of an interval that were given up ("budget") are no solutions.
+    The solutions of all extractions are judged. Parts of an interval that were given up ("budget") are none. The caller
+    holds the run's lock.
     """
     tasks = {problem.task_id for problem in benchmark.problems}
-    solved = chain.from_iterable(run.iter_solutions(Solution, extraction) for extraction in run.extractions())
+    solved = run.every_solution(Solution)
     samples = [sample for sample in solved if sample.finish_reason != "budget" and sample.task_id in tasks]
     requests = [(sample.task_id, sample.solution) for sample in samples]
     whole = {(sample.task_id, sample.solution) for sample in samples if sample.finish_reason != "length"}

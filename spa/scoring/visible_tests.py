@@ -12,7 +12,7 @@ import marshal
 import textwrap
 import zlib
 from collections.abc import Iterator
-from itertools import chain, pairwise
+from itertools import pairwise
 
 from spa.config import usable_cores
 from spa.errors import SpaError
@@ -52,10 +52,9 @@ def judge_run(run: Run, benchmark: Benchmark, *, sandbox: str) -> int:
     problems = {problem.task_id: problem for problem in benchmark.problems}
     judged = {(score.task_id, score.solution_sha) for score in run.visible()}
     end = run.manifest().omegas.hi
-    solved = chain.from_iterable(run.iter_solutions(Solution, extraction) for extraction in run.extractions())
     distinct = dict.fromkeys(
         (sample.task_id, sample.solution)
-        for sample in solved
+        for sample in run.every_solution(Solution)
         if sample.holds(0.0, end)
         and sample.finish_reason != "budget"
         and sample.task_id in problems

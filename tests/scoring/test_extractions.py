@@ -14,6 +14,7 @@ from synthetic import generation, write_run
 from spa.analysis import aggregate
 from spa.config import load_benchmark_config
 from spa.records import Generation, Solution
+from spa.report import build
 from spa.results.store import Results, Run
 from spa.scoring import extractions, verdicts
 from spa.scoring.processes import Lost
@@ -129,3 +130,12 @@ def test_a_run_is_judged_by_the_extraction_that_it_was_asked_for(tmp_path: Path)
     run.describe(lambda manifest: replace(manifest, config=manifest.config | {"extraction": "evalplus"}))
     list(verdicts.judge_results([Results(tmp_path)], sandbox="auto"))
     assert run.extractions() == ["spa", "evalplus"]
+
+
+def test_a_run_with_two_extractions_is_described_once(tmp_path: Path) -> None:
+    run_of(tmp_path, ASSERTS, RIGHT)
+    list(verdicts.judge_results([Results(tmp_path)], sandbox="auto", extraction="evalplus"))
+    html = build.build([Results(tmp_path)]).report.read_text()
+    assert html.count('id="run-k"') == 1
+    assert "spa, evalplus" in html
+    assert "Runs (1)" in html
