@@ -5,7 +5,7 @@ import json
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -115,7 +115,7 @@ class Cell:
     @property
     def factors(self) -> Method:
         """What the method multiplies the difference between the branches by."""
-        return Method(**{name: value for name, value in vars(self.method).items() if name != "name"})
+        return Method(**{each.name: getattr(self.method, each.name) for each in fields(Method)})
 
     @property
     def mask_token(self) -> str | None:

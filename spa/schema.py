@@ -79,6 +79,7 @@ class MethodConfig:
     plausibility: float | None = None  # only tokens with p_v >= this * max p
     schedule: str = "constant"  # or "decay", "rise", "uncertainty", "entropy"
     schedule_tokens: int | None = None  # of decay and rise
+    weights: Any = 0  # the omegas over which experiment=methods compares it
 
 
 @dataclass

@@ -74,6 +74,7 @@ NOT_COVERED = {
     "score": "score=false",
     "extraction": "extraction=evalplus",
     "method.name": "method.name=other",
+    "method.weights": "method.weights=[1,2]",
     "sandbox": "sandbox=none",
     "results_dir": "results_dir={folder}/elsewhere",
     "from_manifest": "from_manifest=manifest.json",
