@@ -1,6 +1,6 @@
 """SPA for a model of your own: any transformers causal LM, its tokenizer, and prompts with anchored text."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +13,14 @@ from spa.method import SPA, Method
 from spa.models import checkpoints
 from spa.models.checkpoints import check, context_length, eos_ids, n_tokens
 from spa.omega import PLAIN, bounds, parse
-from spa.records import PromptPair, Span
-from spa.tasks import anchors as anchoring
-from spa.tasks.prompts import Template, renderer
+from spa.records import PromptPair
+from spa.tasks import messages
+from spa.tasks.masking import Content
+from spa.tasks.prompts import Template, chat_frame, renderer
 
 WHOLE_PROMPT = {"own": "{problem}"}
+
+Prompt = str | Sequence[Mapping[str, Any]]  # or chat messages
 
 
 @dataclass(frozen=True)
@@ -49,13 +52,14 @@ def load_model(name: str) -> tuple[Any, Any]:
 def generate(
     model: Any,
     tokenizer: Any,
-    prompts: Sequence[str],
+    prompts: Sequence[Prompt],
     omega: Any,
     *,
     anchors: Sequence[Sequence[str]] | None = None,
     chat: bool = False,
     mask: str = "per_token",
     mask_token: str | None = None,
+    mask_text: str | None = None,
     method: Method = SPA,
     max_new_tokens: int = 512,
     batch_size: int = 16,
@@ -65,12 +69,13 @@ def generate(
     """Decode every prompt greedily at every omega of a set; for each prompt its texts, by ascending omega.
 
     model, tokenizer: a transformers causal LM with SDPA or eager attention, and its fast tokenizer.
-    prompts: the anchored text stands between <anchor> and </anchor>, or is named by `anchors`.
+    prompts: strings, or lists of chat messages {"role": ..., "content": ...}; the anchored text stands between <anchor>
+    and </anchor>, or is named by `anchors`, or by "anchors" of a message.
     omega: a number, a list of numbers, or an interval "0..0.5" (exact for every value in it); 0 is plain greedy.
-    anchors: for each prompt the strings to anchor wherever they stand in it; tags are then read as text.
-    chat: a prompt is one user turn of the tokenizer's chat template, without blanks at its ends.
-    mask: "per_token", "collapsed", "attention", "removed" or "last_token", the second prompt (see conf/mask);
-    mask_token: by default the tokenizer's mask, unk or pad token.
+    anchors: for each prompt the strings to anchor wherever they stand in it.
+    chat: a string is one user turn of the tokenizer's chat template, without blanks at its ends.
+    mask: the second prompt, a name of conf/mask; mask_token: by default the tokenizer's mask, unk or pad token;
+    mask_text: the second prompt of mask="text".
     method: what the difference of the branches is multiplied by; SPA as the paper has it, or another `spa.Method`.
     max_new_tokens: less where the model's context ends sooner.
     eos_token_ids: by default those of the model's generation config, or else the tokenizer's.
@@ -83,7 +88,8 @@ def generate(
     for name, value in (("max_new_tokens", max_new_tokens), ("batch_size", batch_size)):
         if value < 1:
             raise SpaError(f"{name}={value} must be at least 1")
-    pairs = _render(tokenizer, _anchored(prompts, anchors), chat, mask, mask_token)
+    instead = mask_text if mask == "text" else mask_token
+    pairs = _render(tokenizer, _anchored(prompts, anchors), chat, mask, instead)
     if pairs and omegas != PLAIN and not any(pair.masked_positions for pair in pairs):
         raise SpaError("no prompt has an anchor; write <anchor>text</anchor>, give anchors=, or decode at omega=0")
     context = context_length(model.config)
@@ -103,33 +109,51 @@ def generate(
     return [sorted(found, key=lambda text: text.omega_lo) for found in texts.values()]
 
 
-def _anchored(prompts: Sequence[str], anchors: Sequence[Sequence[str]] | None) -> list[tuple[str, tuple[Span, ...]]]:
-    """Each prompt's text and anchored spans."""
-    if isinstance(prompts, str):
-        raise SpaError("prompts is a single string; give a list of prompts")
-    names = [f"prompts[{number}]" for number in range(len(prompts))]
-    if anchors is None:
-        return [anchoring.untag(prompt, name) for prompt, name in zip(prompts, names, strict=True)]
-    if len(anchors) != len(prompts) or any(isinstance(strings, str) for strings in anchors):
+def _anchored(
+    prompts: Sequence[Prompt], anchors: Sequence[Sequence[str]] | None
+) -> list[tuple[list[str], list[Content]]]:
+    """Each prompt's roles, none for a string, and its contents."""
+    if isinstance(prompts, str) or not isinstance(prompts, Sequence):
+        raise SpaError("prompts is no list; give a list of prompts, each a string or a list of messages")
+    named = [[]] * len(prompts) if anchors is None else anchors
+    if not _holds_strings(named, len(prompts)):
         raise SpaError(f"anchors must hold a list of strings for each of the {len(prompts)} prompts")
     return [
-        (prompt, anchoring.occurrences(prompt, strings, name))
-        for prompt, strings, name in zip(prompts, anchors, names, strict=True)
+        messages.read(prompt, strings, f"prompts[{number}]")
+        for number, (prompt, strings) in enumerate(zip(prompts, named, strict=True))
     ]
 
 
-def _render(
-    tokenizer: Any, anchored: Sequence[tuple[str, Sequence[Span]]], chat: bool, mask: str, mask_token: str | None
-) -> list[PromptPair]:
-    if chat and not tokenizer.chat_template:
-        raise SpaError("the tokenizer has no chat template; set tokenizer.chat_template or leave chat=True out")
-    render = renderer(
-        Template("own", chat, sha="", user=WHOLE_PROMPT if chat else {}), tokenizer, "own", mask, mask_token
+def _holds_strings(anchors: Any, count: int) -> bool:
+    lists = isinstance(anchors, Sequence) and len(anchors) == count and not isinstance(anchors, str)
+    return lists and all(
+        isinstance(strings, Sequence)
+        and not isinstance(strings, str)
+        and all(isinstance(each, str) for each in strings)
+        for strings in anchors
     )
-    pairs = [render.pair(f"prompts[{number}]", text, spans) for number, (text, spans) in enumerate(anchored)]
-    for pair in pairs:
-        if not pair.original_ids:
-            raise SpaError(f"{pair.task_id} is empty; give it at least one token")
+
+
+def _render(
+    tokenizer: Any, anchored: Sequence[tuple[list[str], list[Content]]], chat: bool, mask: str, instead: str | None
+) -> list[PromptPair]:
+    in_chat = chat or any(roles for roles, _ in anchored)
+    if in_chat and not tokenizer.chat_template:
+        raise SpaError(
+            "the tokenizer has no chat template; set tokenizer.chat_template, or give strings without chat=True"
+        )
+    bare, turn = (Template("own", of_chat, sha="", user=WHOLE_PROMPT if of_chat else {}) for of_chat in (False, True))
+    as_text = renderer(turn if chat else bare, tokenizer, "own", mask, instead)
+    as_messages = renderer(turn, tokenizer, "own", mask, instead) if in_chat else as_text
+    pairs = []
+    for number, (roles, contents) in enumerate(anchored):
+        name = f"prompts[{number}]"
+        if roles:
+            pairs.append(as_messages.render(name, chat_frame(turn, tokenizer, roles), contents))
+        else:
+            pairs.append(as_text.pair(name, contents[0].text, contents[0].spans))
+        if not pairs[-1].original_ids:
+            raise SpaError(f"{name} is empty; give it at least one token")
     return pairs
 
 

@@ -49,7 +49,7 @@ MOST_LANES = 96  # of batch_size=auto; beyond this a CPU gains nothing and a GPU
 QUANTIZED_BYTES = {"int8": 1.0, "nf4": 0.5}  # of a weight
 LOADING = 1.05  # memory of a CPU while weights are converted, over theirs, without the one that lies there twice
 COUNTS = ("max_new_tokens", "max_total_tokens", "max_lanes_per_task", "max_lane_steps", "limit")
-MASKS = ("per_token", "collapsed", "attention", "removed", "last_token")
+MASKS = ("per_token", "collapsed", "attention", "removed", "last_token", "text", "package")
 OF_A_TOKEN = ("per_token", "collapsed")  # what is anchored becomes a mask token
 EXTRACTION_OF = {"evalplus": "evalplus"}  # by template: the step that belongs to it
 SANDBOXES = ("auto", "bubblewrap", "apptainer:IMAGE", "none")
@@ -118,9 +118,9 @@ class Cell:
         return Method(**{each.name: getattr(self.method, each.name) for each in fields(Method)})
 
     @property
-    def mask_token(self) -> str | None:
-        """What anchored text is replaced by, if anything; None also where the tokenizer is to say."""
-        return None if self.mask.name not in OF_A_TOKEN else self.mask.token or self.model.mask_token
+    def instead(self) -> str | None:
+        """What is put in the anchored text's place, if anything; None also where the tokenizer is to say."""
+        return (self.mask.token or self.model.mask_token) if self.mask.name in OF_A_TOKEN else self.mask.text
 
     def to_json(self) -> dict[str, Any]:
         """The cell as manifests keep it, in the form and order of `RunConfig`."""
@@ -191,7 +191,10 @@ def _check(cell: Cell) -> None:
         raise SpaError(
             f"mask.token={cell.mask.token} has no meaning with mask={cell.mask.name}, which replaces no token; drop it"
         )
-    _ = cell.factors  # a SpaError where they make no sense
+    if (cell.mask.name == "text") != bool((cell.mask.text or "").strip()):
+        needs = "needs mask.text, the second prompt" if cell.mask.name == "text" else "takes no mask.text"
+        raise SpaError(f"mask={cell.mask.name} {needs}")
+    cell.factors.check(cell.omegas)
     _check_choice("dtype", cell.dtype, DTYPES)
     _check_choice("quantization", cell.quantization, QUANTIZATIONS)
     if not cell.sandbox.startswith("apptainer:"):

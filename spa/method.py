@@ -5,15 +5,16 @@ With a = original logits, m = those of the second prompt and p = softmax(a), the
     a_v + omega * s_t * g_v * (a_v - m_v)
 
 over the tokens that the plausibility rule leaves. s_t and g_v depend on the prefix alone, so that the score is a line
-in omega by every method, and an interval stays exact. Omega 0 is plain greedy decoding by all of them.
+in omega, and an interval stays exact. The authors' package alone bends it. Omega 0 is plain greedy decoding by all.
 """
 
 from dataclasses import dataclass, fields
 from typing import Any
 
 from spa.errors import SpaError
+from spa.omega import Interval, OmegaSet
 
-MODULATIONS = ("none", "probability")
+MODULATIONS = ("none", "probability", "package")
 SCHEDULES = ("constant", "decay", "rise", "uncertainty", "entropy")
 OF_A_LENGTH = ("decay", "rise")
 
@@ -22,7 +23,8 @@ OF_A_LENGTH = ("decay", "rise")
 class Method:
     """The factors of the score. The defaults are SPA as the paper has it (section 3)."""
 
-    modulation: str = "none"  # g_v: 1; or p_v / max p (`modulated_by_prob` of the authors' package)
+    # g_v: 1; p_v / max p; or the same where the authors' package has it, with the package's bounds
+    modulation: str = "none"
     plausibility: float | None = None  # only tokens with p_v >= this * max p (contrastive decoding, arXiv 2210.15097)
     schedule: str = "constant"  # s_t: 1; falls to 0 or rises to 1 over `schedule_tokens`; 1 - max p; entropy(p) / log V
     schedule_tokens: int | None = None
@@ -30,6 +32,19 @@ class Method:
     def departures(self) -> dict[str, Any]:
         """What is not SPA's. A key holds only these."""
         return {each.name: value for each in fields(self) if (value := getattr(self, each.name)) != each.default}
+
+    @property
+    def is_line(self) -> bool:
+        """Whether each score is a line in omega, so that it can be decoded over an interval."""
+        return self.modulation != "package"
+
+    def check(self, omegas: OmegaSet) -> None:
+        """Raise SpaError for an interval where the score is no line."""
+        if isinstance(omegas, Interval) and not self.is_line:
+            raise SpaError(
+                f"method.modulation={self.modulation} is no line in omega, so there is no interval of it; give single "
+                "omegas: omega=0.4 or omega=[0,0.4,2]"
+            )
 
     def __post_init__(self) -> None:
         for name, value, known in [
@@ -43,6 +58,8 @@ class Method:
         if (self.schedule in OF_A_LENGTH) != (self.schedule_tokens is not None):
             what = "needs" if self.schedule in OF_A_LENGTH else "takes no"
             raise SpaError(f"method.schedule={self.schedule} {what} method.schedule_tokens")
+        if not self.is_line and self.departures().keys() != {"modulation"}:
+            raise SpaError("method.modulation=package goes with no schedule and no plausibility: the package has none")
         if self.schedule_tokens is not None and self.schedule_tokens < 1:
             raise SpaError(f"method.schedule_tokens={self.schedule_tokens} must be at least 1")
 

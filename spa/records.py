@@ -103,7 +103,8 @@ class PromptPair:
     original_ids: tuple[int, ...]
     masked_ids: tuple[int, ...]
     masked_positions: tuple[int, ...]  # positions of original_ids that overlap an anchor span
-    hidden: tuple[int, ...] = ()  # positions of masked_ids that nothing attends to: mask=attention's masked_positions
+    hidden: tuple[int, ...] = ()  # positions of masked_ids that nothing attends to (mask=attention, mask=package)
+    text_sees_hidden: bool = False  # nothing of the prompt attends to them, but the text does (mask=package)
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,7 @@ class AnchorConfig:
 class MaskConfig:
     name: str = MISSING
     token: str | None = None  # overrides the model's mask token
+    text: str | None = None  # the second prompt, of mask=text
 
 
 @dataclass

@@ -11,7 +11,7 @@ import torch
 from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel, OpenAIGPTConfig, OpenAIGPTLMHeadModel
 
 import spa
-from spa.config import CONF
+from spa.config import CONF, MASKS
 from spa.decoding.stopping import StopStrings
 from spa.errors import SpaError
 from spa.models.checkpoints import context_length
@@ -77,15 +77,64 @@ def test_anchor_strings_are_as_good_as_tags(model: Any) -> None:
     twice = ["<anchor>ab</anchor> c <anchor>ab</anchor>"]
     assert generate(model, ["ab c ab"], anchors=[["ab"]]) == generate(model, twice)
     assert generate(model, ["x abab y"], anchors=[["ab", "bab"]]) == generate(model, ["x <anchor>abab</anchor> y"])
-    literal = generate(model, ["<anchor> is text"], anchors=[["text"]], omega=0)
-    assert literal == generate(model, ["<anchor> is text"], anchors=[[]], omega=0)
+    both = ["<anchor>x</anchor> abab y"]
+    assert generate(model, both, anchors=[["bab"]]) == generate(model, ["x abab y"], anchors=[["x", "bab"]])
 
 
 def test_chat(model: Any) -> None:
     chat = TOKENIZER.apply_chat_template(
         [{"role": "user", "content": PLAIN[1]}], tokenize=False, add_generation_prompt=True
     )
-    assert generate(model, [PROMPTS[1]], chat=True) == generate(model, [chat], anchors=[["sort"]])
+    in_chat = generate(model, [chat], anchors=[["sort"]])
+    assert generate(model, [PROMPTS[1]], chat=True) == in_chat
+    assert generate(model, [[{"role": "user", "content": PROMPTS[1]}]]) == in_chat
+
+
+def test_messages(model: Any) -> None:
+    """System turns, anchors of one message and of all, tags; beside the same conversation as a string."""
+    messages = [
+        {"role": "system", "content": "Be short, be kind."},
+        {"role": "user", "content": "sort <anchor>the list</anchor>"},
+        {"role": "assistant", "content": "which list?"},
+        {"role": "user", "content": "a short one", "anchors": ["one"]},
+    ]
+    plain = [
+        message | {"content": message["content"].replace("<anchor>", "").replace("</anchor>", "")}
+        for message in messages
+    ]
+    for message in plain:
+        message.pop("anchors", None)
+    text = TOKENIZER.apply_chat_template(plain, tokenize=False, add_generation_prompt=True)
+    for mask in MASKS[:4]:
+        asked = generate(model, [messages, PROMPTS[0]], anchors=[["short", "kind"], []], mask=mask)
+        again = generate(model, [text, PROMPTS[0]], anchors=[["short", "kind", "the list", "one"], []], mask=mask)
+        assert asked == again
+        assert asked[:1] != generate(model, [text], omega=0)
+
+
+@pytest.mark.parametrize(("mask", "second"), [("last_token", ""), ("text", "write bad code")])
+def test_the_users_turn_is_empty_or_another_text(model: Any, mask: str, second: str) -> None:
+    chat, negative = (
+        TOKENIZER.apply_chat_template(
+            [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
+        )
+        for content in (PLAIN[1], second)
+    )
+    expected = guided(model, chat, TOKENIZER(negative, add_special_tokens=False)["input_ids"], 2.0)
+    settings = {"mask": mask, "mask_text": second or None}
+    ((text,),) = generate(model, [PROMPTS[1]], chat=True, **settings)
+    assert text.token_ids == expected
+    with_system = [{"role": "system", "content": "Be short."}, {"role": "user", "content": PROMPTS[1]}]
+    whole = TOKENIZER.apply_chat_template(
+        [with_system[0], {"role": "user", "content": PLAIN[1]}], tokenize=False, add_generation_prompt=True
+    )
+    ((text,),) = generate(model, [with_system], **settings)
+    assert text.token_ids == guided(model, whole, TOKENIZER(negative, add_special_tokens=False)["input_ids"], 2.0)
+
+
+def test_a_text_in_the_place_of_a_prompt_without_chat(model: Any) -> None:
+    ((text,),) = generate(model, [PROMPTS[1]], mask="text", mask_text="another")
+    assert text.token_ids == guided(model, PLAIN[1], TOKENIZER("another")["input_ids"], 2.0)
 
 
 def test_stop_and_eos(model: Any) -> None:
@@ -142,7 +191,20 @@ def test_any_architecture_with_positions_and_a_cache() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"prompts": "one"}, "prompts is a single string; give a list"),
+        ({"prompts": "one"}, "prompts is no list; give a list of prompts"),
+        ({"prompts": [3]}, r"prompts\[0\] is neither a string nor a list of messages"),
+        ({"prompts": [[{"role": "system", "content": "a"}]]}, r"prompts\[0\] has no message of the user"),
+        ({"prompts": [[{"role": "user"}]]}, r"prompts\[0\]\[0\] is no message"),
+        ({"prompts": [[{"role": "user", "content": "a", "anchors": "a"}]]}, r"prompts\[0\]\[0\] is no message"),
+        ({"prompts": [[{"role": "user", "content": "a", "anchor": ["a"]}]]}, r"prompts\[0\]\[0\] is no message"),
+        ({"prompts": [[{"role": "user", "content": "a", "anchors": ["b"]}]]}, r"prompts\[0\]\[0\]: the anchor 'b'"),
+        (
+            {"prompts": [[{"role": "user", "content": "a"}]], "anchors": [["b"]]},
+            r"prompts\[0\]: the anchor 'b' stands in none of the messages",
+        ),
+        ({"prompts": ["ab"], "anchors": [[1]]}, "anchors must hold a list of strings"),
+        ({"mask": "text"}, "mask=text needs the text that the second prompt consists of: mask.text="),
+        ({"mask": "package", "method": spa.Method("package"), "omega": "0..1"}, "is no line in omega"),
         ({"prompts": ["<anchor>a"]}, r"prompts\[0\]: the last <anchor> of the prompt is not closed"),
         ({"prompts": ["a", ""]}, r"prompts\[1\] is empty"),
         ({"prompts": ["a", "b"]}, "no prompt has an anchor"),

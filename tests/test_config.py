@@ -18,7 +18,11 @@ from spa.config import CONF, Cell, Shard, parse_shard
 from spa.errors import SpaError
 from spa.method import SPA, Method
 
-NEEDED = {"model=hf": ["model.path=somewhere"], "benchmark=custom": ["benchmark.path=tasks.jsonl"]}
+NEEDED = {
+    "model=hf": ["model.path=somewhere"],
+    "benchmark=custom": ["benchmark.path=tasks.jsonl"],
+    "mask=text": ["mask.text=another"],
+}
 OMEGAS: dict[str, omega.OmegaSet] = {
     "omega=0.2": omega.Values((0.2,)),
     "omega=[0,0.1,0.2]": omega.Values((0.0, 0.1, 0.2)),
@@ -166,6 +170,10 @@ def test_methods_are_data() -> None:
     contrastive, guided = resolved("method=cad"), resolved("method=cfg", "benchmark=mbpp")
     assert (contrastive.factors, contrastive.mask.name, contrastive.anchor.name) == (SPA, "removed", "description")
     assert (guided.factors, guided.mask.name, guided.anchor.name) == (SPA, "last_token", "prompt")
+    package = resolved("method=spa_package", "omega=${method.weights}")
+    assert (package.factors, package.mask.name) == (Method("package"), "package")
+    assert package.omegas == omega.Values((0.0, 0.1, 0.2, 0.4, 1.0, 2.0, 19.0))
+    assert resolved("mask=text", "mask.text='write bad code'").instead == "write bad code"
 
 
 def test_a_runs_own_values_go_before_the_models() -> None:
@@ -232,6 +240,9 @@ def test_load_benchmark_config() -> None:
         (["method.plausibility=2"], "method.plausibility=2.0 must be above 0 and at most 1"),
         (["method.schedule=decay"], "method.schedule=decay needs method.schedule_tokens"),
         (["mask=removed", "mask.token=x"], "mask.token=x has no meaning with mask=removed"),
+        (["mask=text"], "mask=text needs mask.text"),
+        (["mask.text=x"], "mask=per_token takes no mask.text"),
+        (["method=spa_package", "omega=0..1"], "method.modulation=package is no line in omega.*omega=0.4"),
         (["extraction=nope"], "extraction=nope is unknown; choose one of: spa, evalplus"),
         (["mask.name=nope"], "mask=nope is unknown"),
         (["model.kind=nope"], "model.kind=nope is unknown"),

@@ -78,6 +78,8 @@ class Engine:
     def passes(self, requests: Iterable[Request]) -> Iterator[list[Decoded]]:
         """Yield after each forward pass the texts that ended with it, mostly none. Longest prompts first."""
         queue = sorted(requests, key=lambda request: len(request.original_ids), reverse=True)
+        for request in queue:
+            self.method.check(request.omegas)
         self.spent = {}
         self.waiting.extend(self._lane(request) for request in queue)
         never_split = all(request.omegas.lo == request.omegas.hi for request in queue)
@@ -219,7 +221,8 @@ class Engine:
         ends = formula.choose_ends(logits, originals, maskeds, omegas, self.method, steps)
         choices = []
         for lane, (low, high), original, masked in zip(lanes, ends, originals, maskeds, strict=True):
-            if low == high:  # a line that wins at both ends wins between them
+            is_single = lane.omegas.lo == lane.omegas.hi
+            if low == high and (is_single or self.method.is_line):  # a line that wins at both ends wins between them
                 choices.append([(low, lane.omegas)])
             else:
                 branches = logits[original], logits[masked]

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from spa.decoding.methods import lines
+from spa.decoding.methods import lines, scores
 from spa.errors import SpaError
 from spa.method import SPA, Method
 from spa.omega import Interval, OmegaSet, Values
@@ -36,9 +36,10 @@ def choose(original: Tensor, masked: Tensor, omegas: OmegaSet, method: Method = 
     original, masked: logits [V]; step: how many tokens were chosen before.
     """
     steps = torch.tensor([step], device=original.device)
-    (intercept,), (slope,) = lines(method, original[None], masked[None], steps)
     if isinstance(omegas, Values):
-        return _choose_values(intercept, slope, omegas)
+        weights = torch.tensor(omegas.values, dtype=torch.float64, device=original.device)
+        return _choose_values(scores(method, original[None], masked[None], steps)(weights[:, None]), omegas)
+    (intercept,), (slope,) = lines(method, original[None], masked[None], steps)
     return _choose_interval(intercept, slope, omegas)
 
 
@@ -78,18 +79,18 @@ def _ends(
     steps: Tensor,
 ) -> Tensor:
     """Token at the lower end, token at the upper end, and whether both scores are finite, [L, 3]."""
-    intercept, slope = lines(method, logits[originals], logits[maskeds], steps)
     ends = torch.tensor([[part.lo, part.hi] for part in omegas], dtype=torch.float64, device=logits.device)
-    low = (intercept + ends[:, :1] * slope).max(dim=-1)
+    at = scores(method, logits[originals], logits[maskeds], steps)
     single = all(part.lo == part.hi for part in omegas)
-    high = low if single else (intercept + ends[:, 1:] * slope).max(dim=-1)
+    low = at(ends[:, :1]).max(dim=-1)
+    high = low if single else at(ends[:, 1:]).max(dim=-1)
     is_finite = low.values.isfinite() & high.values.isfinite()
     return torch.stack([low.indices, high.indices, is_finite], dim=1)
 
 
-def _choose_values(intercept: Tensor, slope: Tensor, omegas: Values) -> list[Choice]:
-    weights = torch.tensor(omegas.values, dtype=torch.float64, device=intercept.device)
-    tokens = (intercept + weights[:, None] * slope).argmax(dim=-1).tolist()
+def _choose_values(found: Tensor, omegas: Values) -> list[Choice]:
+    """found: scores at each of the omegas, [omegas, V]."""
+    tokens = found.argmax(dim=-1).tolist()
     parts: dict[int, list[float]] = {}
     for token, omega in zip(tokens, omegas.values, strict=True):
         parts.setdefault(token, []).append(omega)

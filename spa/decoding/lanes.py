@@ -27,12 +27,14 @@ class Request:
     omegas: OmegaSet
     stop: StopRule
     max_new_tokens: int
-    hidden: Sequence[int] = ()  # positions of masked_ids that the masked branch never attends to (mask=attention)
+    hidden: Sequence[int] = ()  # positions of masked_ids to which nothing in the masked branch attends
+    text_sees_hidden: bool = False  # but the tokens of the text do (mask=package)
 
     @classmethod
     def of(cls, pair: PromptPair, omegas: OmegaSet, stop: StopRule, max_new_tokens: int) -> "Request":
         """The request for a rendered prompt."""
-        return cls(pair.task_id, pair.original_ids, pair.masked_ids, omegas, stop, max_new_tokens, pair.hidden)
+        branches = pair.original_ids, pair.masked_ids
+        return cls(pair.task_id, *branches, omegas, stop, max_new_tokens, pair.hidden, pair.text_sees_hidden)
 
     @cached_property
     def is_anchored(self) -> bool:
@@ -121,8 +123,9 @@ class Lane:
 
     @property
     def hidden(self) -> list[Tensor]:
-        """What each branch does not attend to."""
-        return [NOTHING_HIDDEN, self.request.hidden_slots][: len(self.prompts)]
+        """What the next token of each branch does not attend to."""
+        masked = NOTHING_HIDDEN if self.request.text_sees_hidden else self.request.hidden_slots
+        return [NOTHING_HIDDEN, masked][: len(self.prompts)]
 
     @property
     def widths(self) -> list[int]:

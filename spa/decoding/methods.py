@@ -1,9 +1,11 @@
-"""The score of each token as a line in omega, by any method (`spa.method`).
+"""The score of each token, by any method (`spa.method`): a line in omega, but for the authors' package.
 
 Letters: L lanes, V vocabulary.
 """
 
+import functools
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -30,6 +32,28 @@ def lines(method: Method, original: Tensor, second: Tensor, steps: Tensor) -> tu
         excluded = behind < math.log(method.plausibility)
         intercept, slope = intercept.masked_fill(excluded, -torch.inf), slope.masked_fill(excluded, 0)
     return intercept, slope
+
+
+def scores(method: Method, original: Tensor, second: Tensor, steps: Tensor) -> Callable[[Tensor], Tensor]:
+    """A function from the lanes' omegas, float64 [L, 1], to what their tokens score, float64 [L, V]; see `lines`."""
+    if not method.is_line:
+        return functools.partial(_by_the_package, original.float().double(), second.float().double())
+    intercept, slope = lines(method, original, second, steps)
+    return lambda omegas: intercept + omegas * slope
+
+
+def _by_the_package(original: Tensor, second: Tensor, omega: Tensor) -> Tensor:
+    """The scores of `SPALogitsProcessor` of `anchoring` 0.1.0 with `modulated_by_prob`, its bounds included, [L, V].
+
+    The difference is weighted by probability only for a strength, 1 + omega, above 1 or below -1.
+    """
+    p = original.softmax(dim=-1).clamp(min=1e-6)
+    difference = original - second
+    weighted = (omega / p.amax(dim=-1, keepdim=True) * p * difference).clamp(-1e2, 1e2)
+    plain = (omega * difference).clamp(-1e3, 1e3)
+    found = (original + torch.where((omega > 0) | (omega < -2), weighted, plain)).clamp(-1e3, 1e3)
+    found = torch.where((omega + 1).abs() < 1e-4, second, found)
+    return torch.where(omega.abs() < 1e-4, original, found)
 
 
 def _strength(method: Method, ratio: Tensor, steps: Tensor) -> Tensor:

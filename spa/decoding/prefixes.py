@@ -69,7 +69,12 @@ class PrefixReader:
             for target, ((number, _), start) in enumerate(zip(anchored, starts, strict=True), second_row):
                 self.cache.copy_row(first_row + number, target, start)
             hidden = [lane.request.hidden_slots for _, lane in anchored]
-            logits.append(self._prefill(second_row, maskeds, starts, hidden))
+            masked_logits = self._prefill(second_row, maskeds, starts, hidden)
+            for number, (_, lane) in enumerate(anchored):
+                if lane.request.text_sees_hidden and lane.tokens:  # what the text is, was read as if it did not
+                    again = [maskeds[number]], [len(lane.prompts[1])], [NOTHING_HIDDEN]
+                    masked_logits[number] = self._prefill(second_row + number, *again)[0]
+            logits.append(masked_logits)
         return torch.cat(logits)
 
     def _start(self, shared: int, length: int, ids: Sequence[int]) -> int:

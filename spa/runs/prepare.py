@@ -90,7 +90,7 @@ def prepare(cell: Cell) -> Prepared:
         "template": template.sha,
         "prompts": _sha([[problem.task_id, problem.prompt] for problem in untagged.values()]),
         "anchor": None if cell.is_plain else _anchor(cell.anchor.name, spans),
-        "mask": None if cell.is_plain else [cell.mask.name, cell.mask_token],
+        "mask": None if cell.is_plain else [cell.mask.name, cell.instead],
         "omega": omega.to_json(cell.omegas),
         "stop": cell.model.kind,
         "profile": cell.profile.name,
@@ -125,7 +125,7 @@ def render_all(prepared: Prepared, tokenizer: Any, problems: Sequence[Problem]) 
         tokenizer,
         cell.benchmark.family,
         cell.mask.name,
-        cell.mask_token,
+        cell.instead,
         cell.model.template_arguments,
     )
     return [render(problem, prepared.spans[problem.task_id]) for problem in problems]

@@ -42,6 +42,8 @@ def replay(results: Results, n_tasks: int) -> Iterator[Replayed]:
             raise SpaError(f"{run.folder} was made with {manifest.identity['model']}, here is {checkpoint.identity}")
         if "method" in manifest.identity:
             raise SpaError(f"{run.folder} has method={manifest.method}, which transformers' own guidance does not know")
+        if (manifest.identity["mask"] or [""])[0] == "package":
+            raise SpaError(f"{run.folder} has mask=package, which transformers' own guidance does not know")
         tokenizer = checkpoints.load_tokenizer(checkpoint, config.trust_remote_code)
         loaded = checkpoints.load_kept(checkpoint, config, tokenizer, manifest.dtype, manifest.quantization)
         tasks = list(dict.fromkeys(sample.task_id for sample in samples))[:n_tasks]

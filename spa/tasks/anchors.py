@@ -114,13 +114,18 @@ def occurrences(text: str, anchored: Iterable[str], name: str) -> tuple[Span, ..
         if not string.strip() or not found:
             raise SpaError(f"{name}: the anchor {string!r} is blank or does not stand in the prompt")
         spans += [(start, start + len(string)) for start in found]
-    joined: list[Span] = []
+    return tuple(_stripped(text, joined(spans)))
+
+
+def joined(spans: Iterable[Span]) -> list[Span]:
+    """The same characters in sorted, disjoint spans."""
+    found: list[Span] = []
     for start, end in sorted(spans):
-        if joined and start < joined[-1][1]:
-            joined[-1] = joined[-1][0], max(end, joined[-1][1])
+        if found and start < found[-1][1]:
+            found[-1] = found[-1][0], max(end, found[-1][1])
         else:
-            joined.append((start, end))
-    return tuple(_stripped(text, joined))
+            found.append((start, end))
+    return found
 
 
 def _spans(problem: Problem, name: str, double_quotes_only: bool) -> list[Span]:

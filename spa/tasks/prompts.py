@@ -1,10 +1,11 @@
 """Problem and anchor spans -> `PromptPair`: the rendered prompt, tokenized with and without its anchored text.
 
-A template is data in `conf/templates/`. The chat template is rendered once around a placeholder, so a prompt is exactly
-prefix + problem + suffix and spans move by a constant.
+A template is data in `conf/templates/`. The chat template is rendered once around placeholders, so a prompt is exactly
+what stands in its frame, and spans move by a constant.
 """
 
 import hashlib
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
@@ -15,9 +16,11 @@ from unittest.mock import patch
 import jinja2
 import yaml
 
-from spa.config import CONF, MASKS, OF_A_TOKEN
+from spa.config import CONF
 from spa.errors import SpaError
 from spa.records import Problem, PromptPair, Span
+from spa.tasks import masking
+from spa.tasks.masking import Content, Mask, moved, replace_spans, resolve
 
 PLACEHOLDER = "\ue000problem\ue000"
 BEHIND_RESPONSE = "\ue000behind\ue000"
@@ -57,16 +60,34 @@ def load_template(name: str, kind: str = "chat") -> Template:
 
 
 @dataclass(frozen=True)
+class Frame:
+    """What a template writes around the contents of a prompt: one piece more than there are contents."""
+
+    pieces: tuple[str, ...]
+
+    def fill(self, contents: Sequence[str]) -> str:
+        """The whole text."""
+        inner = zip(contents, self.pieces[1:], strict=True)
+        return self.pieces[0] + "".join(content + piece for content, piece in inner)
+
+    def starts(self, contents: Sequence[str]) -> list[int]:
+        """Where each content begins in the whole text."""
+        lengths = [len(piece) + len(content) for piece, content in zip(self.pieces, ["", *contents], strict=True)]
+        return list(itertools.accumulate(lengths))[:-1]
+
+
+BARE = Frame(("", ""))  # no chat template
+
+
+@dataclass(frozen=True)
 class Renderer:
     """A template bound to a tokenizer, a mask and a benchmark family."""
 
     tokenizer: Any
-    mask: str  # of config.MASKS
-    mask_token: str | None  # None where none is put into the place of tokens
-    mask_id: int | None
+    mask: Mask
     strip: bool
-    prefix: str
-    suffix: str
+    wording: tuple[str, str]  # before and behind the problem in the user's turn
+    turn: Frame  # around the user's turn
 
     def __call__(self, problem: Problem, spans: Sequence[Span]) -> PromptPair:
         """Render and tokenize one problem. spans: sorted, disjoint, in `problem.prompt`."""
@@ -75,22 +96,19 @@ class Renderer:
     def pair(self, task_id: str, problem_text: str, spans: Sequence[Span]) -> PromptPair:
         """Render and tokenize any text. spans: sorted, disjoint, in `problem_text`, not in blanks at its ends."""
         text = problem_text.strip() if self.strip else problem_text
-        shift = problem_text.index(text)
-        spans = [(start - shift, end - shift) for start, end in spans]
-        prompt_text = self.prefix + text + self.suffix
-        anchor_spans = tuple((len(self.prefix) + start, len(self.prefix) + end) for start, end in spans)
+        before, behind = self.wording
+        content = Content(before + text + behind, moved(spans, len(before) - problem_text.index(text)))
+        return self.render(task_id, self.turn, [content])
+
+    def render(self, task_id: str, frame: Frame, contents: Sequence[Content]) -> PromptPair:
+        """Put the contents of one prompt into their frame, and tokenize it with and without what is anchored."""
+        texts = [content.text for content in contents]
+        prompt_text = frame.fill(texts)
+        spans = [moved(content.spans, at) for content, at in zip(contents, frame.starts(texts), strict=True)]
+        anchor_spans = tuple(itertools.chain.from_iterable(spans))
         original, offsets = encode(self.tokenizer, prompt_text)
         positions = overlapping(offsets, anchor_spans)
-        masked = list(original)
-        if self.mask in ("collapsed", "removed"):
-            instead = replace_spans(text, spans, self.mask_token or "")
-            masked, _ = encode(self.tokenizer, self.prefix + instead + self.suffix)
-        elif self.mask == "last_token" and spans:
-            masked = original[-1:]
-        elif self.mask == "per_token":
-            assert self.mask_id is not None
-            for position in positions:
-                masked[position] = self.mask_id
+        masked, hidden = (original, []) if not anchor_spans else self._second(frame, contents, original, positions)
         return PromptPair(
             task_id=task_id,
             prompt_text=prompt_text,
@@ -98,8 +116,31 @@ class Renderer:
             original_ids=tuple(original),
             masked_ids=tuple(masked),
             masked_positions=tuple(positions),
-            hidden=tuple(positions) if self.mask == "attention" else (),
+            hidden=tuple(hidden),
+            text_sees_hidden=self.mask.name == "package" and bool(hidden),
         )
+
+    def _second(
+        self, frame: Frame, contents: Sequence[Content], original: list[int], positions: list[int]
+    ) -> tuple[list[int], list[int]]:
+        """Token ids of the second prompt, and the positions of those to which nothing attends."""
+        mask = self.mask
+        if mask.name == "attention":
+            return original, positions
+        if mask.name == "per_token":
+            assert mask.token_id is not None
+            return masking.replaced(original, positions, mask.token_id), []
+        if mask.name == "last_token" and self.turn == BARE:
+            return original[-1:], []
+        if mask.name in ("last_token", "text"):
+            text = self.turn.fill([mask.text or ""])
+        elif mask.name == "package":
+            text = frame.fill([masking.as_the_package_does(content, mask.token or "") for content in contents])
+        else:
+            text = frame.fill([replace_spans(content.text, content.spans, mask.token or "") for content in contents])
+        ids, _ = encode(self.tokenizer, text)
+        hides = mask.name == "package"
+        return ids, masking.hidden_by_the_package(self.tokenizer, ids, mask.token or "") if hides else []
 
 
 def renderer(
@@ -107,33 +148,42 @@ def renderer(
     tokenizer: Any,
     family: str,
     mask: str,
-    mask_token: str | None,
+    instead: str | None,
     arguments: Mapping[str, Any] = MappingProxyType({}),
 ) -> Renderer:
-    """Bind a template; `arguments` are for the chat template.
+    """Bind a template. instead: the mask token, or the text of mask=text; `arguments` are for the chat template.
 
     Raises SpaError where tokenizer and template or mask token do not fit.
     """
     if not tokenizer.is_fast:
         raise SpaError(f"{type(tokenizer).__name__} gives no character offsets; SPA needs a fast tokenizer")
-    if mask not in MASKS:
-        raise SpaError(f"mask={mask} is unknown; choose one of: {', '.join(MASKS)}")
-    token, token_id = resolve_mask_token(tokenizer, mask_token) if mask in OF_A_TOKEN else (None, None)
-    rendered = template.user.get(family, "{problem}").format(problem=PLACEHOLDER)
-    if template.chat:
-        if not (template.chat_template or tokenizer.chat_template):
-            raise SpaError(
-                f"template={template.name} needs a chat template and the tokenizer has none; for a base model use "
-                "model.kind=base template=completion"
-            )
-        messages = [{"role": "user", "content": rendered}]
-        if template.response:
-            messages.append({"role": "assistant", "content": template.response + BEHIND_RESPONSE})
-        rendered = _in_chat(template, tokenizer, messages, arguments).split(BEHIND_RESPONSE)[0]
-    prefix, *rest = rendered.split(PLACEHOLDER)
+    before, *rest = template.user.get(family, "{problem}").format(problem=PLACEHOLDER).split(PLACEHOLDER)
     if len(rest) != 1:
         raise SpaError(f"template={template.name} must contain the problem exactly once, not {len(rest)} times")
-    return Renderer(tokenizer, mask, token, token_id, bool(template.user), prefix, rest[0])
+    turn = chat_frame(template, tokenizer, ["user"], arguments) if template.chat else BARE
+    return Renderer(tokenizer, resolve(mask, tokenizer, instead), bool(template.user), (before, rest[0]), turn)
+
+
+def chat_frame(
+    template: Template, tokenizer: Any, roles: Sequence[str], arguments: Mapping[str, Any] = MappingProxyType({})
+) -> Frame:
+    """What the chat template writes around messages of these roles, up to where the answer goes on.
+
+    Raises SpaError where there is no chat template, and where it fails or does not show each message once.
+    """
+    if not (template.chat_template or tokenizer.chat_template):
+        raise SpaError(
+            f"template={template.name} needs a chat template and the tokenizer has none; for a base model use "
+            "model.kind=base template=completion"
+        )
+    messages = [{"role": role, "content": PLACEHOLDER} for role in roles]
+    if template.response:
+        messages.append({"role": "assistant", "content": template.response + BEHIND_RESPONSE})
+    pieces = _in_chat(template, tokenizer, messages, arguments).split(BEHIND_RESPONSE)[0].split(PLACEHOLDER)
+    if len(pieces) != len(roles) + 1:
+        what = "the problem exactly once" if len(roles) == 1 else f"its {len(roles)} messages exactly once each"
+        raise SpaError(f"template={template.name} must contain {what}, not {len(pieces) - 1} times")
+    return Frame(tuple(pieces))
 
 
 def _in_chat(
@@ -158,17 +208,6 @@ def _in_chat(
     return rendered
 
 
-def resolve_mask_token(tokenizer: Any, mask_token: str | None) -> tuple[str, int]:
-    """The mask token and its id; without a name the tokenizer's mask, unk or pad token, in that order."""
-    token = mask_token or tokenizer.mask_token or tokenizer.unk_token or tokenizer.pad_token
-    if token is None:
-        raise SpaError("the tokenizer has no mask, unk or pad token; name one of its tokens: mask.token=...")
-    ids = tokenizer.encode(token, add_special_tokens=False)
-    if len(ids) != 1 or (ids == [tokenizer.unk_token_id] and token != tokenizer.unk_token):
-        raise SpaError(f"mask token {token!r} is not a token of this tokenizer; name one that is: mask.token=...")
-    return token, ids[0]
-
-
 def encode(tokenizer: Any, text: str) -> tuple[list[int], list[Span]]:
     """Token ids and their character offsets, with exactly the BOS that the tokenizer or the text asks for."""
     encoding = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
@@ -191,12 +230,3 @@ def overlapping(offsets: Sequence[Span], spans: Sequence[Span]) -> list[int]:
         for position, (first, last) in enumerate(offsets)
         if any(first < end and last > start for start, end in spans)
     ]
-
-
-def replace_spans(text: str, spans: Sequence[Span], replacement: str) -> str:
-    """`text` with each span replaced."""
-    pieces, end = [], 0
-    for start, stop in spans:
-        pieces += [text[end:start], replacement]
-        end = stop
-    return "".join([*pieces, text[end:]])

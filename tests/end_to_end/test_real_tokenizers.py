@@ -30,7 +30,8 @@ from spa.records import PromptPair, Span
 from spa.schema import ModelConfig
 from spa.tasks.anchors import anchor
 from spa.tasks.benchmarks import Benchmark
-from spa.tasks.prompts import Renderer, encode, load_template, renderer, resolve_mask_token
+from spa.tasks.masking import resolve_mask_token
+from spa.tasks.prompts import Renderer, encode, load_template, renderer
 
 pytestmark = pytest.mark.tokenizers
 

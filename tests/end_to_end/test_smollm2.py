@@ -1,6 +1,7 @@
 """The embedded default model on real tasks: batch sizes, oracles, replay, the committed texts. Float32, CPU."""
 
 import random
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,7 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from transformers import GenerationConfig
 
+import spa
 from spa.bench.documents import REFERENCE
 from spa.config import CONF, Cell, load_model_config, resolve
 from spa.decoding import cpu_kernels
@@ -16,6 +19,7 @@ from spa.decoding.cpu_kernels import PackedLinear
 from spa.decoding.engine import Engine
 from spa.decoding.lanes import Decoded, Request
 from spa.decoding.stopping import ClosedBlock, detokenizer
+from spa.method import Method
 from spa.models import checkpoints
 from spa.models.checkpoints import LoadedModel
 from spa.omega import Interval, OmegaSet, Values
@@ -24,6 +28,9 @@ from spa.results.store import Results
 from spa.runs import prepare, run_cell
 from spa.runs.replay import compare, replay
 from spa.schema import register
+from spa.tasks.anchors import anchor
+from spa.tasks.benchmarks import Benchmark
+from spa.tasks.masking import replace_spans
 
 pytestmark = pytest.mark.slow
 TASKS = "task_ids=[HumanEval/27,HumanEval/102,HumanEval/138]"  # short prompts, whose texts omega changes
@@ -154,3 +161,28 @@ def test_a_fresh_run_writes_what_is_committed(tmp_path: Path) -> None:
     }
     assert {(sample.task_id, sample.omega_lo): sample.completion_ids for sample in samples} == expected
     assert len({*map(tuple, expected.values())}) > len(tasks)
+
+
+@pytest.mark.parametrize("strength", [1.4, 3.0, 20.0])
+def test_the_authors_package_as_installed(loaded: LoadedModel, humaneval: Benchmark, strength: float) -> None:
+    """method=spa_package on ten tasks beside `anchoring` with its defaults: its chat, its mask, its bounds."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about escapes in the package's source
+        import anchoring
+    prompts, tokenizer = [], loaded.tokenizer
+    for problem in humaneval.problems[:10]:
+        _, spans = anchor(problem, "description")
+        prompts.append(
+            replace_spans(problem.prompt, spans, f"<anchor>{problem.prompt[slice(*spans[0])]}</anchor>").strip()
+        )
+    settings = {"chat": True, "mask": "package", "method": Method("package"), "max_new_tokens": 16}
+    texts = spa.generate(loaded.model, tokenizer, prompts, strength - 1, eos_token_ids=loaded.eos_ids, **settings)
+    bare = GenerationConfig(max_new_tokens=16, eos_token_id=list(loaded.eos_ids), pad_token_id=0)
+    for prompt, (text,) in zip(prompts, texts, strict=True):
+        main, second, mask_token = anchoring.spa_tokenize(prompt, [], tokenizer, "cpu")
+        processor = anchoring.SPALogitsProcessor(loaded.model, second, mask_token, strength, tokenizer=tokenizer)
+        output = loaded.model.generate(
+            main, attention_mask=torch.ones_like(main), generation_config=bare, logits_processor=[processor]
+        )
+        tokens = output[0, main.shape[1] :].tolist()
+        assert text.token_ids == [token for token in tokens if token not in loaded.eos_ids]

@@ -52,6 +52,7 @@ COVERED: dict[str, tuple[list[str], str]] = {
     "anchor.name": ([], "anchor.name=examples"),
     "mask.name": ([], "mask.name=collapsed"),
     "mask.token": ([], "mask.token='<pad>'"),
+    "mask.text": (["mask=text", "mask.text='one'"], "mask.text='two'"),
     "method.modulation": ([], "method.modulation=probability"),
     "method.plausibility": ([], "method.plausibility=0.5"),
     "method.schedule": ([], "method.schedule=entropy"),

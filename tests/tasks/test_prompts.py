@@ -18,14 +18,13 @@ from spa.records import Problem, PromptPair, Span
 from spa.schema import ModelConfig
 from spa.tasks.anchors import anchor
 from spa.tasks.benchmarks import Benchmark
+from spa.tasks.masking import replace_spans, resolve_mask_token
 from spa.tasks.prompts import (
     Renderer,
     Template,
     load_template,
     overlapping,
     renderer,
-    replace_spans,
-    resolve_mask_token,
 )
 
 MASKS = ("per_token", "collapsed")
@@ -66,14 +65,14 @@ def assert_sound(render: Renderer, task: Problem, spans: Sequence[Span], pair: P
     assert tokenizer.decode(pair.original_ids) == pair.prompt_text
     assert tokenizer.decode([pair.original_ids[i] for i in pair.masked_positions]) == "".join(anchored)
     assert list(pair.masked_positions) == sorted(set(pair.masked_positions))
-    if render.mask == "per_token":
+    if render.mask.name == "per_token":
         expected = list(pair.original_ids)
         for position in pair.masked_positions:
-            expected[position] = render.mask_id
+            expected[position] = render.mask.token_id
     else:
         replaced = pair.prompt_text
         for start, end in reversed(pair.anchor_spans):
-            replaced = replaced[:start] + render.mask_token + replaced[end:]
+            replaced = replaced[:start] + render.mask.token + replaced[end:]
         expected = tokenizer(replaced, add_special_tokens=False)["input_ids"]
         n_hidden = sum(len(text.encode()) for text in anchored)
         assert len(pair.masked_ids) == len(pair.original_ids) - n_hidden + len(spans)
@@ -242,14 +241,14 @@ def test_a_chat_template_that_fails_gives_one_line(jinja: str, message: str) -> 
 def test_a_prompt_does_not_depend_on_the_day() -> None:
     jinja = "{{ strftime_now('%d %b %Y') }} {{ messages[0]['content'] }}"
     render = renderer(own_template(jinja), tiny.tokenizer(), "humaneval", "per_token", None)
-    assert render.prefix == "26 Jul 2024 "
+    assert render.turn.pieces[0] == "26 Jul 2024 "
 
 
 def test_a_chat_template_gets_its_own_arguments() -> None:
     jinja = "{{ messages[0]['content'] }}{% if thinking is defined and not thinking %}<think></think>{% endif %}"
     for arguments, expected in (({}, ""), ({"thinking": True}, ""), ({"thinking": False}, "<think></think>")):
         render = renderer(own_template(jinja), tiny.tokenizer(), "humaneval", "per_token", None, arguments)
-        assert render.suffix == expected
+        assert render.turn.pieces[1] == expected
 
 
 # The embedded model's tokenizer
