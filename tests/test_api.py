@@ -233,10 +233,15 @@ def test_what_does_not_fit_gives_one_line(settings: dict[str, Any], message: str
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("asked", [{"prompts": ["a"], "chat": True}, {"prompts": [[{"role": "user", "content": "a"}]]}])
+def test_messages_need_a_chat_template(asked: dict[str, Any]) -> None:
+    model = tiny.model("llama", vocabulary=len(TOKENIZER))
+    with pytest.raises(SpaError, match="the tokenizer has no chat template; set tokenizer.chat_template, or give"):
+        spa.generate(model, tiny.tokenizer(), omega=0, **asked)
+
+
 def test_models_that_the_engine_would_decode_wrongly_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny.model("llama", vocabulary=len(TOKENIZER))
-    with pytest.raises(SpaError, match="the tokenizer has no chat template"):
-        spa.generate(model, tiny.tokenizer(), ["a"], 0, chat=True)
     with pytest.raises(SpaError, match="OpenAIGPTLMHeadModel is no causal LM that takes position_ids and a cache"):
         generate(OpenAIGPTLMHeadModel(OpenAIGPTConfig(vocab_size=300, n_embd=16, n_layer=1, n_head=2)).eval())
     with pytest.raises(SpaError, match=r"is in training mode, .* call model.eval\(\)"):

@@ -82,6 +82,22 @@ def test_every_command_exists(path: Path) -> None:
         assert (ROOT / "conf" / "experiment" / f"{experiment}.yaml").exists(), experiment
 
 
+@by_document
+def test_every_test_that_is_named_exists(path: Path) -> None:
+    for file, _, name in re.findall(r"(tests/[\w/]+\.py)(::(\w+))?", path.read_text()):
+        assert (ROOT / file).exists(), file
+        assert f"def {name}(" in (ROOT / file).read_text() if name else True, f"{file}::{name}"
+
+
+def test_every_method_and_mask_is_described() -> None:
+    methods, readme = ((ROOT / name).read_text() for name in ("docs/methods.md", "README.md"))
+    presets = [path.stem for path in (ROOT / "conf" / "method").glob("*.yaml")]
+    assert sorted(re.findall(r"^\| `(\w+)` \|", methods, re.MULTILINE)) == sorted(presets)
+    for group in ("method", "mask"):
+        for path in (ROOT / "conf" / group).glob("*.yaml"):
+            assert f"`{path.stem}`" in readme, path
+
+
 def test_the_map_has_every_room() -> None:
     rooms = sorted(f"spa/{path.name}" for path in (ROOT / "spa").iterdir() if (path / "__init__.py").exists())
     chapter = (ROOT / "README.md").read_text().split("## Map of the folders")[1].split("##")[0]
