@@ -27,7 +27,7 @@ from spa.schema import (
     RunConfig,
 )
 
-Group = TypeVar("Group", "BenchmarkConfig", "ModelConfig")
+Group = TypeVar("Group", "BenchmarkConfig", "MethodConfig", "ModelConfig")
 T = TypeVar("T")
 
 PACKAGE = Path(__file__).resolve().parent
@@ -115,7 +115,7 @@ class Cell:
     @property
     def factors(self) -> Method:
         """What the method multiplies the difference between the branches by."""
-        return Method(**{each.name: getattr(self.method, each.name) for each in fields(Method)})
+        return _factors(self.method)
 
     @property
     def instead(self) -> str | None:
@@ -237,10 +237,29 @@ def load_model_config(name: str) -> ModelConfig:
     return _load_group("model", name, ModelConfig)
 
 
+def load_method(method: Method | str) -> Method:
+    """The factors that `conf/method/<method>.yaml` sets; a `Method` is returned as it is.
+
+    The mask and the anchor that some presets (cad, cfg) choose as well are left out. Raises SpaError where there is no
+    such file, and for anything else.
+    """
+    if isinstance(method, Method):
+        return method
+    if not isinstance(method, str):
+        raise SpaError(f"method is a {type(method).__name__}; give a spa.Method or the name of one in conf/method")
+    return _factors(_load_group("method", method, MethodConfig))
+
+
+def _factors(method: MethodConfig) -> Method:
+    return Method(**{each.name: getattr(method, each.name) for each in fields(Method)})
+
+
 def _load_group(group: str, name: str, schema: type[Group]) -> Group:
     known = {path.stem: path for path in sorted((CONF / group).glob("*.yaml"))}
     _check_choice(group, name, list(known))
-    loaded: Group = OmegaConf.to_object(OmegaConf.merge(schema, OmegaConf.load(known[name])))  # type: ignore[assignment]
+    content: Any = OmegaConf.load(known[name])
+    content = content.get(group, content)  # a preset of several groups keeps its own part there
+    loaded: Group = OmegaConf.to_object(OmegaConf.merge(schema, content))  # type: ignore[assignment]
     return loaded
 
 

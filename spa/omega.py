@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from spa.errors import SpaError
@@ -64,6 +65,33 @@ def parse(value: Any) -> OmegaSet:
             raise SpaError(f"omega=[] is an empty set; {_HELP}")
         return Values(tuple(sorted({_number(item, value) for item in value})))
     return Values((_number(value, value),))
+
+
+def parse_one(value: Any) -> float:
+    """Read a single omega, in any form of `parse`. Raises SpaError for a set of several."""
+    omegas = parse(value)
+    if omegas.lo != omegas.hi:
+        raise SpaError(f"omega={as_written(omegas)} is more than one value; give a single number")
+    return omegas.lo
+
+
+def parse_strength(value: Any) -> OmegaSet:
+    """Read a set of strengths, in any form of `parse`: 1 + omega, the scale of the authors' package `anchoring`.
+
+    1 is plain. As decimal numbers: strength 1.4 is omega 0.4, not 0.3999999999999999.
+    Raises SpaError as `parse` does.
+    """
+    try:
+        strengths = parse(value)
+    except SpaError as error:
+        raise SpaError(str(error).replace("omega", "strength")) from None
+    if isinstance(strengths, Interval):
+        return parse(Interval(_less_1(strengths.lo), _less_1(strengths.hi), strengths.closed))
+    return parse([_less_1(strength) for strength in strengths.values])
+
+
+def _less_1(strength: float) -> float:
+    return float(Decimal(repr(strength)) - 1)
 
 
 def to_json(omegas: OmegaSet) -> Any:

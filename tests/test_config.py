@@ -211,6 +211,25 @@ def test_families_share_their_data() -> None:
         assert (base.family, base.version, base.md5, base.n_tasks) == (plus.family, plus.version, plus.md5, n_tasks)
 
 
+@pytest.mark.parametrize("option", options("method"))
+def test_load_method(option: str) -> None:
+    method = config.load_method(option.removeprefix("method="))
+    assert method == resolved(option).factors
+    assert config.load_method(method) is method
+
+
+@pytest.mark.parametrize(
+    ("method", "complaint"),
+    [
+        ("nope", "method=nope is unknown; choose one of: cad, cfg, spa, spa_decay"),
+        (None, "method is a NoneType; give a spa.Method or the name of one in conf/method"),
+    ],
+)
+def test_no_method(method: Any, complaint: str) -> None:
+    with pytest.raises(SpaError, match=complaint):
+        config.load_method(method)
+
+
 def test_load_benchmark_config() -> None:
     assert config.load_benchmark_config("mbpp_plus") == resolved("benchmark=mbpp_plus").benchmark
     with pytest.raises(SpaError, match="benchmark=nope is unknown; choose one of: custom, humaneval, "):

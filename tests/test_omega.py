@@ -45,6 +45,53 @@ def test_refused(written: object) -> None:
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("strength", "expected"),
+    [
+        (1, omega.PLAIN),
+        (1.4, 0.4),
+        ("1.4", 0.4),
+        ("1.40", 0.4),
+        (0, -1),
+        (0.9, -0.1),
+        ([1, 1.1, "1.2"], [0, 0.1, 0.2]),
+        ("1..1.5", "0..0.5"),
+        (Interval(1.1, 1.3, closed=False), Interval(0.1, 0.3, closed=False)),
+        (Values((1.0, 1.7)), [0, 0.7]),
+    ],
+)
+def test_a_strength_is_one_more_than_omega_as_written(strength: object, expected: object) -> None:
+    assert omega.parse_strength(strength) == omega.parse(expected)
+
+
+@given(st.integers(-3000, 3000))
+def test_strengths_of_three_decimals(thousandths: int) -> None:
+    written = f"{thousandths / 1000 + 1:.3f}"
+    assert omega.parse_strength(written) == omega.parse_strength(float(written)) == omega.parse(thousandths / 1000)
+
+
+@pytest.mark.parametrize(
+    ("written", "complaint"),
+    [
+        ("abc", r"strength=abc is not a number, .* \(strength=0.2\), a list"),
+        (None, "strength=None is not a number"),
+        ("2..1", r"strength=2\.\.1 is an empty or reversed interval"),
+        ("1e-30..2e-30", "is an empty or reversed interval"),
+        (float("inf"), "strength=inf must be finite"),
+    ],
+)
+def test_strengths_refused(written: object, complaint: str) -> None:
+    with pytest.raises(SpaError, match=complaint):
+        omega.parse_strength(written)
+
+
+def test_a_single_omega() -> None:
+    assert [omega.parse_one(value) for value in (0.5, "0.5", [0.5], Values((0.5,)))] == [0.5] * 4
+    for several in ([0, 1], "0..1", Interval(0.0, 1.0)):
+        with pytest.raises(SpaError, match=r"omega=(\[0, 1\]|0\.\.1) is more than one value; give a single number"):
+            omega.parse_one(several)
+
+
 def test_remaining_values() -> None:
     whole = Values((0.0, 0.1, 0.2))
     assert omega.remaining(whole, []) == [whole]
