@@ -1,37 +1,30 @@
 """SPA for a model of your own: any transformers causal LM, its tokenizer, and prompts with anchored text."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from spa.config import load_model_config
+from tqdm import tqdm
+
+from spa.config import load_method, load_model_config
 from spa.decoding.engine import Engine
+from spa.decoding.interface import arguments, streaming
+from spa.decoding.interface.texts import Text, Texts
 from spa.decoding.lanes import Request, context_room
 from spa.decoding.stopping import NeverStop, StopRule, StopStrings, detokenizer
 from spa.errors import SpaError
 from spa.method import SPA, Method
 from spa.models import checkpoints
 from spa.models.checkpoints import check, context_length, eos_ids, n_tokens
-from spa.omega import PLAIN, bounds, parse
+from spa.omega import PLAIN, OmegaSet, bounds, parse_one, share
 from spa.records import PromptPair
 from spa.tasks import messages
 from spa.tasks.masking import Content
 from spa.tasks.prompts import Template, chat_frame, renderer
 
+BAR = "{percentage:3.0f}%|{bar}| {n:.1f}/{total} prompts [{elapsed}<{remaining}{postfix}]"
 WHOLE_PROMPT = {"own": "{problem}"}
 
 Prompt = str | Sequence[Mapping[str, Any]]  # or chat messages
-
-
-@dataclass(frozen=True)
-class Text:
-    """A greedy text, and the omegas that lead to it: one value, or the half-open [lo, hi), closed at the set's end."""
-
-    omega_lo: float
-    omega_hi: float
-    text: str  # without the prompt, up to where a stop rule cut it
-    finish_reason: str  # "eos", "stop" or "length"
-    token_ids: list[int]  # all that were chosen, without the EOS
 
 
 def load_model(name: str) -> tuple[Any, Any]:
@@ -53,42 +46,140 @@ def generate(
     model: Any,
     tokenizer: Any,
     prompts: Sequence[Prompt],
-    omega: Any,
+    omega: Any = None,
     *,
+    strength: Any = None,
     anchors: Sequence[Sequence[str]] | None = None,
     chat: bool = False,
     mask: str = "per_token",
     mask_token: str | None = None,
     mask_text: str | None = None,
-    method: Method = SPA,
+    method: Method | str = SPA,
     max_new_tokens: int = 512,
     batch_size: int = 16,
-    eos_token_ids: Sequence[int] | None = None,
+    eos_token_ids: Sequence[int] | int | None = None,
     stop: Sequence[str] | StopRule = (),
-) -> list[list[Text]]:
+    progress: bool = False,
+) -> list[Texts]:
     """Decode every prompt greedily at every omega of a set; for each prompt its texts, by ascending omega.
 
     model, tokenizer: a transformers causal LM with SDPA or eager attention, and its fast tokenizer.
     prompts: strings, or lists of chat messages {"role": ..., "content": ...}; the anchored text stands between <anchor>
     and </anchor>, or is named by `anchors`, or by "anchors" of a message.
     omega: a number, a list of numbers, or an interval "0..0.5" (exact for every value in it); 0 is plain greedy.
+    strength: the same in place of omega, on the scale of the authors' package: 1 + omega.
     anchors: for each prompt the strings to anchor wherever they stand in it.
     chat: a string is one user turn of the tokenizer's chat template, without blanks at its ends.
     mask: the second prompt, a name of conf/mask; mask_token: by default the tokenizer's mask, unk or pad token;
     mask_text: the second prompt of mask="text".
-    method: what the difference of the branches is multiplied by; SPA as the paper has it, or another `spa.Method`.
+    method: what the difference of the branches is multiplied by; SPA as the paper has it, another `spa.Method`, or the
+    name of one in conf/method. Of cad and cfg these are the factors alone: their masks are "removed" and "last_token".
     max_new_tokens: less where the model's context ends sooner.
     eos_token_ids: by default those of the model's generation config, or else the tokenizer's.
     stop: strings before which a text ends, or a rule of `spa.decoding.stopping`.
+    progress: show a bar; a text counts by its share of the omegas.
 
     Raises SpaError for what does not fit together.
     """
-    omegas = parse(omega)
+    omegas = arguments.omegas(omega, strength)
+    engine, requests = _prepare(
+        model,
+        tokenizer,
+        prompts,
+        omegas,
+        anchors,
+        chat,
+        mask,
+        mask_text if mask == "text" else mask_token,
+        method,
+        max_new_tokens,
+        batch_size,
+        eos_token_ids,
+        stop,
+    )
+    texts = {request.task_id: Texts() for request in requests}
+    with tqdm(total=len(texts), bar_format=BAR, miniters=0, disable=not progress) as bar:
+        for ended in engine.passes(requests):
+            for done in ended:
+                texts[done.task_id] += [
+                    Text(lo, hi, done.completion, done.finish_reason, done.completion_ids)
+                    for lo, hi in bounds(done.omegas)
+                ]
+                bar.update(min(share(done.omegas, omegas), len(texts) - bar.n))  # no rounding beyond it
+            bar.set_postfix_str(f"{engine.n_tokens:,} tokens", refresh=False)
+            bar.update(0)
+    for found in texts.values():
+        found.sort(key=lambda text: text.omega_lo)
+    return list(texts.values())
+
+
+def stream(
+    model: Any,
+    tokenizer: Any,
+    prompt: Prompt,
+    omega: Any = None,
+    *,
+    strength: Any = None,
+    anchors: Sequence[str] | None = None,
+    chat: bool = False,
+    mask: str = "per_token",
+    mask_token: str | None = None,
+    mask_text: str | None = None,
+    method: Method | str = SPA,
+    max_new_tokens: int = 512,
+    eos_token_ids: Sequence[int] | int | None = None,
+    stop: Sequence[str] | StopRule = (),
+) -> Iterator[str]:
+    """Decode a single prompt at a single omega; the pieces of its text as they come, which join to `generate`'s.
+
+    No piece ends within a character, and none holds what a stop string or rule may still cut off. Under a rule that is
+    not of `spa.decoding.stopping` the text comes as a whole.
+    anchors: the strings to anchor in the prompt. The rest is as for `generate`.
+
+    Raises SpaError, at once, for what does not fit together, and for several omegas.
+    """
+    omegas = arguments.omegas(omega, strength)
+    parse_one(omegas)
+    engine, (request,) = _prepare(
+        model,
+        tokenizer,
+        [prompt],
+        omegas,
+        None if anchors is None else [anchors],
+        chat,
+        mask,
+        mask_text if mask == "text" else mask_token,
+        method,
+        max_new_tokens,
+        1,
+        eos_token_ids,
+        stop,
+    )
+    return streaming.pieces(engine, request)
+
+
+def _prepare(
+    model: Any,
+    tokenizer: Any,
+    prompts: Sequence[Prompt],
+    omegas: OmegaSet,
+    anchors: Sequence[Sequence[str]] | None,
+    chat: bool,
+    mask: str,
+    instead: str | None,
+    method: Method | str,
+    max_new_tokens: int,
+    batch_size: int,
+    eos_token_ids: Sequence[int] | int | None,
+    stop: Sequence[str] | StopRule,
+) -> tuple[Engine, list[Request]]:
+    """The engine, and a request for each prompt. Raises SpaError for what does not fit together."""
+    arguments.check_model(model)
+    arguments.check_tokenizer(tokenizer)
+    arguments.check_prompts(prompts, anchors)
     check(model)
     for name, value in (("max_new_tokens", max_new_tokens), ("batch_size", batch_size)):
-        if value < 1:
-            raise SpaError(f"{name}={value} must be at least 1")
-    instead = mask_text if mask == "text" else mask_token
+        arguments.check_count(name, value)
     pairs = _render(tokenizer, _anchored(prompts, anchors), chat, mask, instead)
     if pairs and omegas != PLAIN and not any(pair.masked_positions for pair in pairs):
         raise SpaError("no prompt has an anchor; write <anchor>text</anchor>, give anchors=, or decode at omega=0")
@@ -99,39 +190,23 @@ def generate(
 
     rule = _stop_rule(stop)
     requests = [Request.of(pair, omegas, rule, min(max_new_tokens, room(pair))) for pair in pairs]
-    ends = eos_ids((), model, tokenizer) if eos_token_ids is None else eos_token_ids
-    engine = Engine(model, ends, detokenizer(tokenizer), batch_size, n_tokens=n_tokens(tokenizer), method=method)
-    texts: dict[str, list[Text]] = {pair.task_id: [] for pair in pairs}
-    for done in engine.decode(requests):
-        texts[done.task_id] += [
-            Text(lo, hi, done.completion, done.finish_reason, done.completion_ids) for lo, hi in bounds(done.omegas)
-        ]
-    return [sorted(found, key=lambda text: text.omega_lo) for found in texts.values()]
+    ends = eos_ids((), model, tokenizer) if eos_token_ids is None else arguments.token_ids(eos_token_ids)
+    factors = load_method(method)
+    engine = Engine(model, ends, detokenizer(tokenizer), batch_size, n_tokens=n_tokens(tokenizer), method=factors)
+    return engine, requests
 
 
 def _anchored(
     prompts: Sequence[Prompt], anchors: Sequence[Sequence[str]] | None
 ) -> list[tuple[list[str], list[Content]]]:
     """Each prompt's roles, none for a string, and its contents."""
-    if isinstance(prompts, str) or not isinstance(prompts, Sequence):
-        raise SpaError("prompts is no list; give a list of prompts, each a string or a list of messages")
     named = [[]] * len(prompts) if anchors is None else anchors
-    if not _holds_strings(named, len(prompts)):
+    if len(named) != len(prompts):
         raise SpaError(f"anchors must hold a list of strings for each of the {len(prompts)} prompts")
     return [
         messages.read(prompt, strings, f"prompts[{number}]")
         for number, (prompt, strings) in enumerate(zip(prompts, named, strict=True))
     ]
-
-
-def _holds_strings(anchors: Any, count: int) -> bool:
-    lists = isinstance(anchors, Sequence) and len(anchors) == count and not isinstance(anchors, str)
-    return lists and all(
-        isinstance(strings, Sequence)
-        and not isinstance(strings, str)
-        and all(isinstance(each, str) for each in strings)
-        for strings in anchors
-    )
 
 
 def _render(
@@ -160,7 +235,9 @@ def _render(
 def _stop_rule(stop: Sequence[str] | StopRule) -> StopRule:
     if hasattr(stop, "feed"):
         return stop
-    strings = (stop,) if isinstance(stop, str) else tuple(stop)
+    strings = (stop,) if isinstance(stop, str) else arguments.items(stop, str)
+    if strings is None:
+        raise SpaError(f"stop={stop} must be strings, or a rule of spa.decoding.stopping")
     if not all(strings):
         raise SpaError("stop holds an empty string, which stands everywhere; leave it out")
     return StopStrings(strings) if strings else NeverStop()

@@ -28,7 +28,7 @@ def model(request: pytest.FixtureRequest) -> Any:
     return tiny.model(request.param, vocabulary=len(TOKENIZER))
 
 
-def generate(model: Any, prompts: list[str] = PROMPTS, omega: Any = 1.0, **settings: Any) -> list[list[spa.Text]]:
+def generate(model: Any, prompts: list[str] = PROMPTS, omega: Any = 1.0, **settings: Any) -> list[spa.Texts]:
     return spa.generate(model, TOKENIZER, prompts, omega, **({"max_new_tokens": 12} | settings))
 
 
@@ -79,6 +79,89 @@ def test_anchor_strings_are_as_good_as_tags(model: Any) -> None:
     assert generate(model, ["x abab y"], anchors=[["ab", "bab"]]) == generate(model, ["x <anchor>abab</anchor> y"])
     both = ["<anchor>x</anchor> abab y"]
     assert generate(model, both, anchors=[["bab"]]) == generate(model, ["x abab y"], anchors=[["x", "bab"]])
+
+
+@pytest.mark.parametrize(("strength", "omega"), [(1.4, 0.4), ([1, "1.1"], [0, 0.1]), ("0.5..2.1", "-0.5..1.1")])
+def test_strength_is_another_scale_of_omega(model: Any, strength: Any, omega: Any) -> None:
+    assert spa.generate(model, TOKENIZER, PROMPTS, strength=strength, max_new_tokens=12) == generate(model, omega=omega)
+
+
+def test_a_method_by_its_name(model: Any) -> None:
+    named = generate(model, omega=4.0, method="spa_probability")
+    assert named == generate(model, omega=4.0, method=spa.Method("probability"))
+    assert named != generate(model, omega=4.0)
+    assert generate(model, method="cad", mask="removed") == generate(model, mask="removed")
+
+
+def test_progress(model: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    quiet = generate(model, omega="-1..2")
+    assert capsys.readouterr().err == ""
+    assert generate(model, omega="-1..2", progress=True) == quiet
+    last = capsys.readouterr().err.split("\r")[-1]
+    assert last.startswith("100%|")
+    assert "| 3.0/3 prompts [" in last
+
+
+def test_the_text_at_an_omega(model: Any) -> None:
+    for omega in (-1.0, -0.4, 0.0, 1.3, 2.0):
+        for parts, (single,) in zip(generate(model, omega="-1..2"), generate(model, omega=omega), strict=True):
+            assert parts.at(omega).token_ids == single.token_ids
+    (texts, *_) = generate(model, omega=[0, 0.5])
+    assert texts.at("0.5") is texts[1]
+    with pytest.raises(SpaError, match=r"omega=0\.7 was not decoded; choose one of: 0, 0\.5"):
+        texts.at(0.7)
+    with pytest.raises(SpaError, match="omega=abc is not a number"):
+        texts.at("abc")
+
+
+def test_texts_show_themselves() -> None:
+    texts = spa.Texts([spa.Text(0.0, 0.125, "a < b\n" * 20, "length", [7, 8]), spa.Text(0.125, 0.5, "", "eos", [])])
+    assert repr(texts[0]) == "Text(omega=0.0000..0.1250, length, 2 tokens, " + repr("a < b\n" * 10 + "…") + ")"
+    assert repr(texts) == f"[{texts[0]!r}, Text(omega=0.1250..0.5000, eos, 0 tokens, '')]"
+    assert repr(spa.Text(0.2, 0.2, "x", "stop", [1])) == "Text(omega=0.2, stop, 1 tokens, 'x')"
+    page = texts._repr_html_()
+    assert page.count("<tr>") == 3
+    assert "<td>0.0000..0.1250</td><td>length</td>" in page
+    assert f">{'a &lt; b' + chr(10)}" in page
+    assert "a < b" not in page
+
+
+@pytest.mark.parametrize("omega", [0.0, 1.0])
+def test_a_stream_joins_to_the_text(model: Any, omega: float) -> None:
+    reasons, several = set(), 0
+    for prompt in PROMPTS[:2]:
+        ((whole,),) = generate(model, [prompt], omega, max_new_tokens=20)
+        for stop in ((), [whole.text[6:9], "zzz"], [whole.text[3:5], whole.text[9:]], StopStrings((whole.text[2],))):
+            ((text,),) = generate(model, [prompt], omega, stop=stop, max_new_tokens=20)
+            pieces = [*spa.stream(model, TOKENIZER, prompt, omega, stop=stop, max_new_tokens=20)]
+            assert "".join(pieces) == text.text
+            several += len(pieces) > 1
+            reasons.add(text.finish_reason)
+    assert "stop" in reasons
+    assert several
+
+
+def test_a_stream_takes_what_generate_takes(model: Any) -> None:
+    settings = {"chat": True, "mask": "collapsed", "method": "spa_decay", "max_new_tokens": 12, "eos_token_ids": 40}
+    ((text,),) = spa.generate(model, TOKENIZER, [PLAIN[1]], 0.4, anchors=[["sort"]], **settings)
+    pieces = spa.stream(model, TOKENIZER, PLAIN[1], strength=1.4, anchors=["sort"], **settings)
+    assert "".join(pieces) == text.text
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"omega": [0, 1]}, r"omega=\[0, 1\] is more than one value; give a single number"),
+        ({"omega": "0..1"}, r"omega=0\.\.1 is more than one value"),
+        ({"prompt": "<anchor>a"}, r"prompts\[0\]: the last <anchor> of the prompt is not closed"),
+        ({"prompt": 3}, r"prompts\[0\] is a int; give a string"),
+        ({"anchors": "a"}, "anchors must hold a list of strings"),
+        ({"max_new_tokens": 0}, "max_new_tokens=0 must be at least 1"),
+    ],
+)
+def test_a_stream_complains_at_the_call(model: Any, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpaError, match=message):
+        spa.stream(**({"model": model, "tokenizer": TOKENIZER, "prompt": PROMPTS[0], "omega": 1.0} | settings))
 
 
 def test_chat(model: Any) -> None:
@@ -191,8 +274,8 @@ def test_any_architecture_with_positions_and_a_cache() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"prompts": "one"}, "prompts is no list; give a list of prompts"),
-        ({"prompts": [3]}, r"prompts\[0\] is neither a string nor a list of messages"),
+        ({"prompts": "one"}, "prompts is a str; give a list of prompts, each a string or messages"),
+        ({"prompts": [[]]}, r"prompts\[0\] has no message of the user"),
         ({"prompts": [[{"role": "system", "content": "a"}]]}, r"prompts\[0\] has no message of the user"),
         ({"prompts": [[{"role": "user"}]]}, r"prompts\[0\]\[0\] is no message"),
         ({"prompts": [[{"role": "user", "content": "a", "anchors": "a"}]]}, r"prompts\[0\]\[0\] is no message"),
@@ -236,8 +319,49 @@ def test_what_does_not_fit_gives_one_line(settings: dict[str, Any], message: str
 @pytest.mark.parametrize("asked", [{"prompts": ["a"], "chat": True}, {"prompts": [[{"role": "user", "content": "a"}]]}])
 def test_messages_need_a_chat_template(asked: dict[str, Any]) -> None:
     model = tiny.model("llama", vocabulary=len(TOKENIZER))
-    with pytest.raises(SpaError, match="the tokenizer has no chat template; set tokenizer.chat_template, or give"):
+    with pytest.raises(SpaError, match=r"the tokenizer has no chat template; set tokenizer.chat_template, or give"):
         spa.generate(model, tiny.tokenizer(), omega=0, **asked)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"model": "gpt2"}, r"model is a str; give a transformers model, such as spa\.load_model\(NAME\)\[0\]"),
+        ({"model": None}, "model is a NoneType"),
+        ({"tokenizer": None}, r"tokenizer is a NoneType; give AutoTokenizer\.from_pretrained"),
+        ({"prompts": 3}, "prompts is a int; give a list of prompts"),
+        ({"prompts": None}, "prompts is a NoneType"),
+        ({"prompts": {"a": "b"}}, "prompts is a dict"),
+        ({"prompts": ["a", 3]}, r"prompts\[1\] is a int; give a string"),
+        ({"prompts": [b"a"]}, r"prompts\[0\] is a bytes"),
+        ({"prompts": [["a"]]}, r"prompts\[0\] is a list"),
+        ({"omega": None}, "give the weight either as omega=..., where 0 is plain, or as strength="),
+        ({"strength": 1.5}, "give the weight either as omega="),
+        ({"omega": None, "strength": "abc"}, "strength=abc is not a number"),
+        ({"omega": "abc"}, "omega=abc is not a number, a list of numbers or an interval"),
+        ({"omega": {"lo": 0}}, "is not a number"),
+        ({"anchors": 3}, "anchors must hold a list of strings for each of the 3 prompts"),
+        ({"anchors": [1, 2, 3]}, "anchors must hold a list of strings for each of the 3 prompts"),
+        ({"anchors": [[1], [2], []]}, "anchors must hold a list of strings for each of the 3 prompts"),
+        ({"mask": 3}, "mask=3 is unknown"),
+        ({"method": 3}, "method is a int; give a spa.Method or the name of one in conf/method"),
+        ({"method": "nope"}, "method=nope is unknown; choose one of: cad, cfg, spa"),
+        ({"max_new_tokens": 1.5}, "max_new_tokens=1.5 must be at least 1, and a whole number"),
+        ({"max_new_tokens": None}, "max_new_tokens=None must be at least 1"),
+        ({"batch_size": "many"}, "batch_size=many must be at least 1, and a whole number"),
+        ({"eos_token_ids": "</s>"}, "eos_token_ids=</s> must be token ids"),
+        ({"eos_token_ids": [None]}, r"eos_token_ids=\[None\] must be token ids"),
+        ({"stop": 3}, "stop=3 must be strings, or a rule of spa.decoding.stopping"),
+        ({"stop": ["a", 3]}, "must be strings, or a rule"),
+        ({"stop": None}, "stop=None must be strings"),
+    ],
+)
+def test_wrong_types_give_one_line(settings: dict[str, Any], message: str) -> None:
+    model = tiny.model("llama", vocabulary=len(TOKENIZER))
+    given = {"model": model, "tokenizer": TOKENIZER, "prompts": PROMPTS, "omega": 1.0} | settings
+    with pytest.raises(SpaError, match=message) as error:
+        spa.generate(**given)
+    assert "\n" not in str(error.value)
 
 
 def test_models_that_the_engine_would_decode_wrongly_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

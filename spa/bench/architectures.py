@@ -25,11 +25,10 @@ from tqdm import tqdm
 from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, GenerationConfig
 from transformers.utils import logging
 
-from spa.api import Text, generate
+from spa import Texts, generate
 from spa.bench.tiny_models import TOKENIZER, VARIANTS, build, model_types
 from spa.errors import SpaError
 from spa.models.checkpoints import check, check_class
-from spa.omega import holds
 
 LENGTHS = (26, 9, 84, 11, 42)
 NEW_TOKENS = 32
@@ -116,12 +115,13 @@ def _compare(model: Any, name: str, seed: int, changes: Mapping[str, Any], outco
     parts = decoded(model, given, f"{min(BETWEEN)}..{max(BETWEEN)}")
     for number, pair in enumerate(ids):
         for omega, expected in texts.items():
-            ours, single = _at(together[number], omega), _at(alone[number], omega)
+            ours, single = (each[number].at(omega).token_ids for each in (together, alone))
             _note(model, outcome, "guidance" if omega else "generate", pair, omega, ours, expected[number])
             _note(model, outcome, "batch", pair, omega, ours, single)
         for omega in BETWEEN:
             (by_itself,) = decoded(model, [given[number]], omega)
-            _note(model, outcome, "interval", pair, omega, _at(parts[number], omega), _at(by_itself, omega))
+            part, single = (each.at(omega).token_ids for each in (parts[number], by_itself))
+            _note(model, outcome, "interval", pair, omega, part, single)
 
 
 def _note(
@@ -169,17 +169,12 @@ def _generated(model: Any, ids: Sequence[int], masked: Sequence[int] | None, ome
     return found
 
 
-def decoded(model: Any, given: Sequence[tuple[str, str]], omega: Any) -> list[list[Text]]:
+def decoded(model: Any, given: Sequence[tuple[str, str]], omega: Any) -> list[Texts]:
     """For each prompt its texts, by our engine."""
     plain, anchors = [prompt for prompt, _ in given], [[anchored] for _, anchored in given]
     return generate(
         model, TOKENIZER, plain, omega, anchors=anchors, max_new_tokens=NEW_TOKENS, eos_token_ids=(), batch_size=8
     )
-
-
-def _at(texts: Sequence[Text], omega: float) -> list[int]:
-    end = texts[-1].omega_hi
-    return next(text.token_ids for text in texts if holds(text.omega_lo, text.omega_hi, omega, end))
 
 
 @contextlib.contextmanager

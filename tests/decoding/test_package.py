@@ -156,3 +156,19 @@ def test_hidden_tokens_are_the_packages(text: str, mask_token: str, capsys: pyte
 def test_it_takes_no_other_factor() -> None:
     with pytest.raises(SpaError, match="goes with no schedule and no plausibility"):
         Method("package", plausibility=0.5)
+
+
+@pytest.mark.parametrize("strength", [-3.0, 0.5, 1.4, 20.0])
+def test_the_processor_is_the_packages_without_its_attention_mask(model: Any, strength: float) -> None:
+    """Both within `generate`, by sampling."""
+    main, second, mask_token = anchoring.spa_tokenize(PROMPTS[1], [], TOKENIZER, "cpu")
+    theirs = anchoring.SPALogitsProcessor(
+        model, second, mask_token, strength=strength, tokenizer=TOKENIZER, use_attention_mask=False
+    )
+    ours = spa.SPALogitsProcessor(model, second, strength - 1, method="spa_package")
+    settings = GenerationConfig(max_new_tokens=NEW_TOKENS, do_sample=True, eos_token_id=None, pad_token_id=0)
+    texts = []
+    for processor in (theirs, ours):
+        torch.manual_seed(0)
+        texts.append(model.generate(main, generation_config=settings, logits_processor=[processor]).tolist())
+    assert texts[0] == texts[1]

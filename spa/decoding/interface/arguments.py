@@ -29,11 +29,11 @@ def check_tokenizer(tokenizer: Any) -> None:
 
 def check_prompts(prompts: Any, anchors: Any) -> None:
     """Raises SpaError unless each prompt is text, or a list of messages, and has a list of strings as its anchors."""
-    if not isinstance(prompts, str) and items(prompts, object) is None:
-        raise SpaError(f"prompts is a {type(prompts).__name__}; give a list of prompts")
+    if items(prompts, object) is None:
+        raise SpaError(f"prompts is a {type(prompts).__name__}; give a list of prompts, each a string or messages")
     for number, prompt in enumerate(prompts):
         if not isinstance(prompt, str) and items(prompt, Mapping) is None:
-            raise SpaError(f"prompts[{number}] is a {type(prompt).__name__}; give a string")
+            raise SpaError(f"prompts[{number}] is a {type(prompt).__name__}; give a string or a list of messages")
     listed = () if anchors is None else items(anchors, object)
     if listed is None or any(items(strings, str) is None for strings in listed):
         raise SpaError(f"anchors must hold a list of strings for each of the {len(prompts)} prompts")

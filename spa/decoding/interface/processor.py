@@ -11,9 +11,9 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import LogitsProcessor
 
 from spa.config import load_method
+from spa.decoding import methods
 from spa.decoding.forward import takes_positions
 from spa.decoding.interface.arguments import check_model
-from spa.decoding.methods import lines
 from spa.decoding.sharing import Sharing
 from spa.errors import SpaError
 from spa.method import SPA, Method
@@ -56,8 +56,8 @@ class SPALogitsProcessor(LogitsProcessor):
         self._follow(input_ids, scores)
         steps = torch.full((len(scores),), input_ids.shape[1] - self.n_prompt, device=scores.device)
         second = self._second(input_ids[:, self.n_prompt :]).to(scores.device) if self.omega else scores
-        intercept, slope = lines(self.method, scores, second, steps)
-        anchored = (intercept + self.omega * slope).to(scores.dtype)
+        omega = torch.full((len(scores), 1), self.omega, dtype=torch.float64, device=scores.device)
+        anchored = methods.scores(self.method, scores, second, steps)(omega).to(scores.dtype)
         return anchored.masked_fill(scores.isneginf(), -torch.inf)  # what another processor excludes stays so
 
     def _follow(self, input_ids: Tensor, scores: Tensor) -> None:
