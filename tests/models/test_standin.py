@@ -10,7 +10,7 @@ from spa.cli.hydra_app import cells
 from spa.config import CONF
 from spa.errors import SpaError
 from spa.models import checkpoints, standin
-from spa.tasks.prompts import resolve_mask_token
+from spa.tasks.masking import resolve_mask_token
 
 MODELS = [path.stem for path in sorted((CONF / "model").glob("*.yaml")) if path.stem != "hf"]
 
