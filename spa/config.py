@@ -97,6 +97,7 @@ class Cell:
     max_lane_steps: int | None
     dtype: str  # "auto" where the hardware decides
     quantization: str  # never "auto"
+    drafts: bool
     strict: bool
     seed: int
     shard: Shard | None

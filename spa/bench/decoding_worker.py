@@ -19,7 +19,7 @@ from transformers import StoppingCriteriaList as Criteria
 
 from spa import omega
 from spa.config import load_benchmark_config, load_model_config
-from spa.decoding import cpu_memory
+from spa.decoding.cpu import memory
 from spa.decoding.engine import Engine
 from spa.decoding.lanes import Request
 from spa.decoding.stopping import ClosedBlock, NeverStop
@@ -119,7 +119,7 @@ def _timed(loaded: checkpoints.LoadedModel, setting: Setting, side: Side, pairs:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     seconds = time.perf_counter() - started
     gc.collect()
-    cpu_memory.give_back()  # for the other sides' processes
+    memory.give_back()  # for the other sides' processes
     return {"seconds": seconds, "tokens": tokens, "peak_mib": peak}
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import Cache
 from transformers.cache_utils import CacheLayerMixin
 
-from spa.decoding import cpu_memory
+from spa.decoding.cpu import memory
 
 SavedRow = list[tuple[Tensor, ...]]  # keys and values [H, width, D] of each layer
 
@@ -121,4 +121,4 @@ class RowCache(Cache):
 
 def _zeros(like: Tensor, *shape: int) -> Tensor:
     """Zeros, because a masked slot still enters the product with weight 0, and 0 times NaN is NaN."""
-    return cpu_memory.zeros(shape, like.dtype) if like.device.type == "cpu" else like.new_zeros(shape)
+    return memory.zeros(shape, like.dtype) if like.device.type == "cpu" else like.new_zeros(shape)

@@ -18,11 +18,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spa.decoding import formula, forward
+from spa.decoding import forward
 from spa.decoding.cache import RowCache
+from spa.decoding.choices import choose, is_line
+from spa.decoding.drafts import Drafts, longest
+from spa.decoding.formula import Choice
 from spa.decoding.lanes import NOTHING_HIDDEN, UNLIMITED, Budget, Decoded, Lane, Request, Spent
 from spa.decoding.prefixes import PrefixReader
-from spa.decoding.sharing import Sharing
+from spa.decoding.sharing import ALL, Sharing
 from spa.decoding.stopping import Detokenize, TextStream, text_after
 from spa.errors import SpaError
 from spa.method import SPA, Method
@@ -36,6 +39,7 @@ class Engine:
 
     strict: one row per forward pass, and each reads its prompt itself. bitsandbytes' int8 picks its outlier columns
     over all tokens of a pass, so only then are the rows independent of each other.
+    drafts: check several probable tokens in one pass where few rows are in flight; see `spa.decoding.drafts`.
     n_tokens: ids from here on are never chosen; an output layer may be wider than the tokenizer's vocabulary.
     After an out-of-memory error the batch is halved and decoding goes on; `halvings` lists the sizes tried in vain.
     """
@@ -50,6 +54,7 @@ class Engine:
         budget: Budget = UNLIMITED,
         n_tokens: int | None = None,
         method: Method = SPA,
+        drafts: bool = True,
     ) -> None:
         self.model = model
         self.vocabulary = n_tokens
@@ -66,8 +71,10 @@ class Engine:
         self.finished: list[Decoded] = []  # not given out yet
         self.n_tokens = 0  # chosen so far
         self.spent: dict[str, Spent] = {}  # by task
+        self.drafts: dict[str, Drafts] = {}  # by task
         self.branches = 2
         self.sharing = Sharing.of(model.config)
+        self.may_draft = drafts and not strict and budget.steps is None and self.sharing == ALL
         self.cache = RowCache(self._layers, 0, 0)
         self.prefixes = PrefixReader(model, self.cache, strict)
 
@@ -80,7 +87,7 @@ class Engine:
         queue = sorted(requests, key=lambda request: len(request.original_ids), reverse=True)
         for request in queue:
             self.method.check(request.omegas)
-        self.spent = {}
+        self.spent, self.drafts = {}, {}
         self.waiting.extend(self._lane(request) for request in queue)
         never_split = all(request.omegas.lo == request.omegas.hi for request in queue)
         self.batch_size = min(self.batch_size, len(queue)) if never_split else self.batch_size
@@ -110,7 +117,8 @@ class Engine:
         stream = TextStream.after(request.original_ids, self.detokenize)
         spent = self.spent.setdefault(request.task_id, Spent())
         spent.lanes += 1
-        return Lane(request, request.omegas, stream, request.stop, spent)
+        drafts = self.drafts.setdefault(request.task_id, Drafts(request.original_ids))
+        return Lane(request, request.omegas, stream, request.stop, spent, drafts)
 
     @torch.inference_mode()
     def _advance(self) -> None:
@@ -123,16 +131,23 @@ class Engine:
         self._read_again()
         joining = [self.waiting.popleft() for _ in range(min(self.batch_size - len(self.lanes), len(self.waiting)))]
         lanes = joining or self.lanes
+        drafts = [[]] * len(lanes) if joining else self._drafted()
         try:
-            logits = self._join(joining) if joining else self._step()
-            choices = self._choose(lanes, logits[:, : self.vocabulary])
+            logits = self._join(joining)[:, None] if joining else self._step(drafts)
+            choices = choose(lanes, drafts, logits[:, :, : self.vocabulary], self.method)
         except BaseException:
             self.waiting.extendleft(reversed(joining))
             raise
         continuing: list[Lane] = []
         ended: list[tuple[Lane, str]] = []
-        for lane, parts in zip(lanes, choices, strict=True):
+        for lane, (kept, parts) in zip(lanes, choices, strict=True):
             lane.batch_rows = max(lane.batch_rows, len(logits))
+            taken, reason = lane.take(kept, self.eos_ids)
+            lane.spent.steps += taken
+            self.n_tokens += taken
+            if reason is not None:
+                ended.append((lane, reason))
+                continue
             given_up = self._charge(lane, parts)
             for number, (child, (token, _)) in enumerate(zip(lane.split(parts), parts, strict=True)):
                 reason = "budget" if number in given_up else child.push(token, self.eos_ids)
@@ -140,17 +155,16 @@ class Engine:
                     continuing.append(child)
                 else:
                     ended.append((child, reason))
-        chosen = len(continuing) + len(ended)
-        self.n_tokens += chosen
+                self.n_tokens += 1
         try:
             self._lay_out([*self.lanes, *continuing] if joining else continuing)
         finally:
-            share = (time.perf_counter() - started) / chosen
+            share = (time.perf_counter() - started) / (len(continuing) + len(ended))
             for lane in [*continuing, *(lane for lane, _ in ended)]:
                 lane.seconds += share
             self.finished += [self._decoded(lane, reason) for lane, reason in ended]
 
-    def _charge(self, lane: Lane, parts: list[formula.Choice]) -> set[int]:
+    def _charge(self, lane: Lane, parts: list[Choice]) -> set[int]:
         """Count a step and its splits; the numbers of the parts that exceed the budget.
 
         The smallest parts go first, and last of all that with omega 0, with which the others are compared.
@@ -195,13 +209,18 @@ class Engine:
             self.prefixes.read_common([lane.request.original_ids for lane in [*lanes, *self.waiting]])
         return self.prefixes.read(lanes, self.n_rows)
 
-    def _step(self) -> Tensor:
-        """Feed every lane its last token; logits of all rows, [B, V]."""
+    def _drafted(self) -> list[list[int]]:
+        """A draft for each lane in flight, mostly empty."""
+        most = longest(self.n_rows, self.model.device.type) if self.may_draft else 0
+        return [lane.drafted(most) if most and is_line(lane, self.method) else [] for lane in self.lanes]
+
+    def _step(self, drafts: list[list[int]]) -> Tensor:
+        """Feed every lane its last token and its draft; logits of all rows, [B, S, V]."""
         n_rows = self.n_rows
-        tokens, positions, hidden = [0] * n_rows, [0] * n_rows, [NOTHING_HIDDEN] * n_rows
-        for lane in self.lanes:
+        tokens, positions, hidden = [[0]] * n_rows, [0] * n_rows, [NOTHING_HIDDEN] * n_rows
+        for lane, draft in zip(self.lanes, drafts, strict=True):
             for row, prompt, unseen in zip(lane.rows, lane.prompts, lane.hidden, strict=True):
-                tokens[row] = lane.tokens[-1]
+                tokens[row] = [lane.tokens[-1], *draft]
                 positions[row] = len(prompt) + len(lane.tokens) - 1
                 hidden[row] = unseen
         runs: Iterable[slice] = self.sharing.runs(positions, [position + 1 for position in positions])
@@ -211,23 +230,6 @@ class Engine:
             forward.step(self.model, self.cache, run.start, tokens[run], positions[run], hidden[run]) for run in runs
         ]
         return torch.cat(logits) if len(logits) > 1 else logits[0]
-
-    def _choose(self, lanes: list[Lane], logits: Tensor) -> list[list[formula.Choice]]:
-        """What each lane's omegas choose. logits: [B, V], the lanes' rows in order of their row numbers."""
-        first_row = min(row for lane in lanes for row in lane.rows)
-        originals = [lane.rows[0] - first_row for lane in lanes]
-        maskeds = [lane.rows[-1] - first_row for lane in lanes]
-        omegas, steps = [lane.omegas for lane in lanes], [len(lane.tokens) for lane in lanes]
-        ends = formula.choose_ends(logits, originals, maskeds, omegas, self.method, steps)
-        choices = []
-        for lane, (low, high), original, masked in zip(lanes, ends, originals, maskeds, strict=True):
-            is_single = lane.omegas.lo == lane.omegas.hi
-            if low == high and (is_single or self.method.is_line):  # a line that wins at both ends wins between them
-                choices.append([(low, lane.omegas)])
-            else:
-                branches = logits[original], logits[masked]
-                choices.append(formula.choose(*branches, lane.omegas, self.method, len(lane.tokens)))
-        return choices
 
     def _lay_out(self, lanes: list[Lane]) -> None:
         """Give the lanes the rows 0..n-1: most stay where they are, children and rows beyond the end are copied.

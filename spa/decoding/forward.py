@@ -45,20 +45,27 @@ def prefill(
         tokens[row, columns - len(sequence) + start :] = torch.tensor(sequence[start:])
     # Filler may lie beyond the model's last position.
     positions = slots.masked_fill(is_filler, 0)
-    return _forward(model, cache, tokens, slots, positions, first_row, int(lengths.max()), hidden)
+    return _forward(model, cache, tokens, slots, positions, first_row, int(lengths.max()), hidden)[:, -1]
 
 
 def step(
     model: Any,
     cache: RowCache,
     first_row: int,
-    tokens: Sequence[int],
+    tokens: Sequence[Sequence[int]],
     positions: Sequence[int],
     hidden: Sequence[Tensor] = (),
 ) -> Tensor:
-    """Feed one token to each of the rows first_row, ... at its position; returns the logits after it, [B, V]."""
-    slots = torch.tensor(positions)[:, None]
-    return _forward(model, cache, torch.tensor(tokens)[:, None], slots, slots, first_row, max(positions) + 1, hidden)
+    """Feed one token or more to each of the rows first_row, ... from its position on; logits after each, [B, S, V].
+
+    What a shorter row lacks is filled up. The filler is written behind the row's end, where it is invisible until the
+    row's next tokens overwrite it.
+    """
+    columns = max(map(len, tokens))
+    filled = torch.tensor([[*row, *[0] * (columns - len(row))] for row in tokens])
+    slots = torch.tensor(positions)[:, None] + torch.arange(columns)
+    slots.clamp_(max=cache.slots - 1)  # the last slot is never a token's: the last one chosen is not fed
+    return _forward(model, cache, filled, slots, slots, first_row, int(slots.max()) + 1, hidden, columns)
 
 
 def _forward(
@@ -70,16 +77,18 @@ def _forward(
     first_row: int,
     width: int,
     hidden: Sequence[Tensor],
+    columns: int = 1,
 ) -> Tensor:
+    """The logits of the last columns, [B, columns, V]."""
     device = model.device
     tokens, slots, positions = tokens.to(device), slots.to(device), positions.to(device)
     unseen = pad_sequence([*hidden], batch_first=True) if any(map(len, hidden)) else None
     cache.window = Window(first_row, slots, width, unseen)
     own_positions = {"position_ids": positions} if takes_positions(type(model).forward) else {}
-    output = model(input_ids=tokens, past_key_values=cache, use_cache=True, logits_to_keep=1, **own_positions)
+    output = model(input_ids=tokens, past_key_values=cache, use_cache=True, logits_to_keep=columns, **own_positions)
     if not cache.window.is_used:
         raise SpaError(f"{type(model).__name__} makes its attention masks by itself, not for rows of different lengths")
-    logits: Tensor = output.logits[:, -1]
+    logits: Tensor = output.logits[:, -columns:]
     return logits
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from spa.decoding.cache import SavedRow
+from spa.decoding.drafts import Drafts, Place
 from spa.decoding.formula import Choice
 from spa.decoding.stopping import StopRule, TextStream
 from spa.errors import SpaError
@@ -107,12 +108,14 @@ class Lane:
     stream: TextStream
     stop: StopRule
     spent: Spent
+    drafts: Drafts
     tokens: list[int] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)  # cache row of each branch; empty while the lane waits
     saved: list[SavedRow] = field(default_factory=list)  # the rows of a parked lane
     seconds: float = 0.0
     batch_rows: int = 0
     cut: int | None = None  # characters of the text to keep
+    place: Place | None = None  # where the last tokens stood before
 
     @property
     def prompts(self) -> list[Sequence[int]]:
@@ -132,6 +135,14 @@ class Lane:
         """Tokens of each branch that the cache holds once the latest token was fed."""
         return [len(prompt) + len(self.tokens) for prompt in self.prompts]
 
+    def drafted(self, most: int) -> list[int]:
+        """The tokens that probably come next, at most so many, and with room for one more behind them."""
+        if self.place is None:
+            return []
+        text, at = self.place
+        room = self.request.max_new_tokens - len(self.tokens) - 1
+        return list(text[at : at + min(most, room)])
+
     def split(self, choices: Sequence[Choice]) -> list["Lane"]:
         """One child per part of the omegas, sharing this lane's rows until they are laid out anew."""
         if len(choices) == 1:
@@ -139,11 +150,20 @@ class Lane:
         seconds = self.seconds / len(choices)
         return [replace(self, omegas=omegas, tokens=[*self.tokens], seconds=seconds) for _, omegas in choices]
 
+    def take(self, tokens: Sequence[int], eos_ids: frozenset[int]) -> tuple[int, str | None]:
+        """Take tokens until the text is complete; how many were taken, and the finish reason if it is."""
+        for number, token in enumerate(tokens, start=1):
+            reason = self.push(token, eos_ids)
+            if reason is not None:
+                return number, reason
+        return len(tokens), None
+
     def push(self, token: int, eos_ids: frozenset[int]) -> str | None:
         """Take the chosen token; returns the finish reason once the text is complete."""
         if token in eos_ids:
             return "eos"
         self.tokens.append(token)
+        self.place = self.drafts.push(self.tokens)
         self.stream, piece = self.stream.push(token)
         self.stop, self.cut = self.stop.feed(piece)
         if self.cut is not None:

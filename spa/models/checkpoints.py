@@ -27,7 +27,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from spa.decoding import cpu_kernels
+from spa.decoding.cpu import kernels
 from spa.errors import SpaError
 from spa.models import gguf, memory
 from spa.models.identity import file_sha, folder_sha, hub_commit
@@ -124,7 +124,7 @@ def load(
 ) -> LoadedModel:
     """Load the weights. dtype: resolved; quantization: "none", "int8" or "nf4" (bitsandbytes).
 
-    own_kernels: use `decoding.cpu_kernels` where they apply, float32 on a CPU, and `decoding.cpu_memory`. Weights then
+    own_kernels: use `decoding.cpu.kernels` where they apply, float32 on a CPU, and `decoding.cpu.memory`. Weights then
     get no gradient.
     """
     known_tokens = n_tokens(tokenizer)
@@ -132,9 +132,9 @@ def load(
     with memory.converting(own_kernels):
         model = _read(checkpoint, config, dtype, quantization)
         check(model)
-        packed = own_kernels and cpu_kernels.supports(model)
+        packed = own_kernels and kernels.supports(model)
         if packed:
-            cpu_kernels.install(model)
+            kernels.install(model)
     return LoadedModel(
         model=model,
         tokenizer=tokenizer,
@@ -229,7 +229,7 @@ def check(model: Any) -> None:
     layers = set(getattr(config, "layer_types", None) or ()) - ATTENTION_LAYERS
     if layers:
         raise SpaError(f"{name} has layers of the kind {', '.join(sorted(layers))}, which keep no key-value cache")
-    if config._attn_implementation not in ("sdpa", "eager", cpu_kernels.ATTENTION):
+    if config._attn_implementation not in ("sdpa", "eager", kernels.ATTENTION):
         raise SpaError(
             f"{name} computes attention by {config._attn_implementation}, which takes no mask for each row; load it "
             'with attn_implementation="sdpa" or "eager"'

@@ -11,7 +11,7 @@ import psutil
 import torch
 
 from spa.config import LOADING, MOST_LANES, QUANTIZED_BYTES
-from spa.decoding import cpu_memory
+from spa.decoding.cpu import memory
 from spa.errors import SpaError
 
 GIB = 2.0**30
@@ -27,18 +27,18 @@ def converting(applies: bool) -> Iterator[None]:
     """While a model is loaded for a CPU, where that applies, freed memory goes back; afterwards it is kept and used."""
     applies = applies and not torch.cuda.is_available()
     if applies:
-        cpu_memory.return_blocks()
+        memory.return_blocks()
     try:
         yield
     finally:
         if applies:
-            cpu_memory.keep_blocks()
+            memory.keep_blocks()
 
 
 def let_go() -> None:
     """Return the memory of objects that hold each other: a model, or what was parsed of a GGUF file."""
     gc.collect()
-    cpu_memory.give_back()
+    memory.give_back()
 
 
 def free(devices: Iterable[torch.device]) -> int:

@@ -68,7 +68,7 @@ class Side:
     omega: Any = OMEGA  # a number, a list or an interval's text
     tasks: int | None = None  # so many only, those whose length is nearest to the mean
     length: int | None = None  # tokens of every text, instead of its natural length
-    own_kernels: bool = True  # spa.decoding.cpu_kernels, as `spa.models.checkpoints.load` installs them
+    own_kernels: bool = True  # spa.decoding.cpu.kernels, as `spa.models.checkpoints.load` installs them
 
 
 @dataclass(frozen=True, kw_only=True)

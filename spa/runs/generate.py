@@ -66,6 +66,7 @@ def decode(
         budget=Budget(cell.max_lanes_per_task, cell.max_lane_steps),
         n_tokens=loaded.n_tokens,
         method=cell.factors,
+        drafts=cell.drafts,
     )
     finished = max(0.0, len(problems) - sum(omega.share(r.omegas, cell.omegas) for r in requests))
     full = [empty(request) for request in requests if not request.max_new_tokens]

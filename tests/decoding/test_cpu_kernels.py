@@ -10,8 +10,8 @@ from torch import nn
 from transformers import GenerationConfig
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from spa.decoding import cpu_kernels
-from spa.decoding.cpu_kernels import PackedLinear
+from spa.decoding.cpu import kernels
+from spa.decoding.cpu.kernels import PackedLinear
 from spa.models.checkpoints import identify, load, load_tokenizer
 from spa.schema import ModelConfig
 
@@ -29,8 +29,8 @@ def test_a_model_gives_the_same_logits_and_texts(architecture: str) -> None:
 
     with torch.inference_mode():
         before, text_before = run()
-        assert cpu_kernels.supports(model)
-        cpu_kernels.install(model)
+        assert kernels.supports(model)
+        kernels.install(model)
         after, text_after = run()
     assert not any(type(module) is nn.Linear for module in model.modules())
     assert torch.equal(text_before, text_after)
@@ -58,7 +58,7 @@ def test_gradients_by_the_input_are_those_of_torch(architecture: str) -> None:
         return embeddings.grad
 
     before = [gradient(10), gradient(1)]
-    cpu_kernels.install(model)
+    kernels.install(model)
     torch.testing.assert_close([gradient(10), gradient(1)], before, rtol=1e-4, atol=1e-5)
 
 
@@ -80,13 +80,13 @@ def test_attention_of_one_token_a_row(masking: str, groups: int, order: tuple[in
     seen[..., 0] = True
     additive = torch.zeros(seen.shape).masked_fill(~seen, torch.finfo(torch.float32).min)
     mask = {"none": None, "additive": additive, "bool": seen}[masking]
-    ours, _ = cpu_kernels.attention(layer, query, key, value, mask, scaling=0.3)
+    ours, _ = kernels.attention(layer, query, key, value, mask, scaling=0.3)
     theirs, _ = sdpa_attention_forward(layer, query, key, value, mask, scaling=0.3)
     torch.testing.assert_close(ours, theirs)
 
 
 def test_only_float32_is_supported() -> None:
-    assert not cpu_kernels.supports(nn.Linear(2, 2).to(torch.bfloat16))
+    assert not kernels.supports(nn.Linear(2, 2).to(torch.bfloat16))
 
 
 def test_a_loaded_model_uses_them(tiny_llama: Path) -> None:
@@ -95,7 +95,7 @@ def test_a_loaded_model_uses_them(tiny_llama: Path) -> None:
     tokenizer = load_tokenizer(checkpoint)
     single = load(checkpoint, config, tokenizer, "float32", "none")
     assert isinstance(single.model.lm_head, PackedLinear)
-    assert single.attention == cpu_kernels.ATTENTION
+    assert single.attention == kernels.ATTENTION
     half = load(checkpoint, config, tokenizer, "bfloat16", "none")
     assert isinstance(half.model.lm_head, nn.Linear)
     assert half.attention == "sdpa"

@@ -8,27 +8,27 @@ import sys
 import pytest
 import torch
 
-from spa.decoding import cpu_memory
+from spa.decoding.cpu import memory
 
 FAULTS = """
 import json, resource, sys
-from spa.decoding import cpu_memory
+from spa.decoding.cpu import memory
 if sys.argv[1] == "kept":
-    cpu_memory.keep_blocks()
+    memory.keep_blocks()
 import torch
 faults = []
 for _ in range(20):
     torch.ones(50_000_000 // 4)
     faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
-cpu_memory.give_back()
+memory.give_back()
 print(json.dumps([later - earlier for earlier, later in zip(faults[9:], faults[10:])]))
 """
 RESERVED = """
 import psutil, torch
-from spa.decoding import cpu_memory
+from spa.decoding.cpu import memory
 process = psutil.Process()
 before = process.memory_info().rss
-reserved = cpu_memory.zeros((2**10, 2**20), torch.float32)
+reserved = memory.zeros((2**10, 2**20), torch.float32)
 reserved[0] = 1
 assert reserved[0].sum() == 2**20
 assert reserved[5, 7] == 0
@@ -54,7 +54,7 @@ def test_what_is_not_touched_takes_no_memory() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_zeros_are_like_any_tensor(dtype: torch.dtype) -> None:
-    zeros = cpu_memory.zeros((2, 3, 5), dtype)
+    zeros = memory.zeros((2, 3, 5), dtype)
     assert torch.equal(zeros, torch.zeros(2, 3, 5, dtype=dtype))
     zeros[1, 2] += 1
     assert zeros.sum() == 5
@@ -62,4 +62,4 @@ def test_zeros_are_like_any_tensor(dtype: torch.dtype) -> None:
 
 def test_more_than_there_is_is_torchs_error() -> None:
     with pytest.raises(torch.OutOfMemoryError, match="can't allocate memory: 4611686018427387904 bytes"):
-        cpu_memory.zeros((2**60,), torch.float32)
+        memory.zeros((2**60,), torch.float32)

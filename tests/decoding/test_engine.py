@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import tiny
 import torch
-from decoded import MASK, NEW_TOKENS, decode, outcome, prompts
+from decoded import MASK, NEW_TOKENS, compare_intervals, decode, outcome, prompts
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import GenerationConfig, LogitsProcessorList
@@ -86,14 +86,6 @@ def test_any_batch_size_equals_batch_1(model: Any, omegas: OmegaSet) -> None:
             compare_intervals(alone, texts)
         else:
             assert texts == alone
-
-
-def compare_intervals(first: dict[int, list[tuple[Any, ...]]], second: dict[int, list[tuple[Any, ...]]]) -> None:
-    """Equal texts over equal parts, with breakpoints that another batch shape may move by 1e-5."""
-    for number, parts in first.items():
-        assert [part[1:] for part in parts] == [part[1:] for part in second[number]]
-        for part, other in zip(parts, second[number], strict=True):
-            assert part[0].lo == pytest.approx(other[0].lo, abs=1e-4)
 
 
 def test_strict_equals_batched(model: Any) -> None:
@@ -202,7 +194,7 @@ def test_seconds_sum_to_the_time_spent(model: Any) -> None:
 
 def test_passes_show_that_work_goes_on(model: Any) -> None:
     original, masked = prompts("per_token")[0]
-    decoder = Engine(model, (), tiny.detokenize)
+    decoder = Engine(model, (), tiny.detokenize, drafts=False)
     request = Request("0", original, masked, omega.Values((0.3,)), NeverStop(), NEW_TOKENS)
     tokens, ended = zip(*((decoder.n_tokens, len(texts)) for texts in decoder.passes([request])), strict=True)
     assert tokens == tuple(range(1, NEW_TOKENS + 1))

@@ -7,6 +7,7 @@ import tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spa.decoding.drafts import Drafts
 from spa.decoding.interface.streaming import n_certain, pieces
 from spa.decoding.lanes import Decoded, Lane, Request, Spent
 from spa.decoding.stopping import (
@@ -54,36 +55,40 @@ class Scripted:
 
     detokenize = staticmethod(DETOKENIZE)
 
-    def __init__(self, tokens: list[int]) -> None:
+    def __init__(self, tokens: list[int], at_once: int = 1) -> None:
         self.tokens = tokens
+        self.at_once = at_once  # tokens of a pass
         self.lanes: list[Lane] = []
 
     def passes(self, requests: list[Request]) -> Iterator[list[Decoded]]:
         (request,) = requests
-        lane = Lane(request, PLAIN, TextStream.after(request.original_ids, DETOKENIZE), request.stop, Spent())
+        lane = Lane(
+            request, PLAIN, TextStream.after(request.original_ids, DETOKENIZE), request.stop, Spent(), Drafts([])
+        )
         self.lanes = [lane]
-        for token in self.tokens:
+        for number, token in enumerate(self.tokens, start=1):
             reason = lane.push(token, frozenset())
             if reason:
                 self.lanes = []
                 raw = text_after(request.original_ids, lane.tokens, DETOKENIZE)
                 yield [Decoded("", PLAIN, lane.tokens, raw, raw[: lane.cut], reason, 0, 1)]
                 return
-            yield []
+            if number % self.at_once == 0:
+                yield []
 
 
-def streamed(text: str, rule: StopRule, length: int | None = None) -> tuple[list[str], str]:
+def streamed(text: str, rule: StopRule, length: int | None = None, at_once: int = 1) -> tuple[list[str], str]:
     """The pieces of a text, each byte a token, and its completion."""
     tokens = TOKENIZER(text)["input_ids"][:length] or TOKENIZER("x")["input_ids"]
     request = Request("", PROMPT, PROMPT, PLAIN, rule, len(tokens))
-    found = list(pieces(Scripted(tokens), request))  # type: ignore[arg-type]
+    found = list(pieces(Scripted(tokens, at_once), request))  # type: ignore[arg-type]
     *_, (done,) = Scripted(tokens).passes([request])
     return found, done.completion
 
 
-@given(TEXTS, st.sampled_from(RULES), st.none() | st.integers(1, 30))
-def test_pieces_join_to_the_completion(text: str, rule: StopRule, length: int | None) -> None:
-    found, completion = streamed(text, rule, length)
+@given(TEXTS, st.sampled_from(RULES), st.none() | st.integers(1, 30), st.integers(1, 4))
+def test_pieces_join_to_the_completion(text: str, rule: StopRule, length: int | None, at_once: int) -> None:
+    found, completion = streamed(text, rule, length, at_once)
     assert "".join(found) == completion
     assert all(found)
     assert not any("\N{REPLACEMENT CHARACTER}" in piece for piece in found[:-1])

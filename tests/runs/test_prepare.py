@@ -69,6 +69,7 @@ NOT_COVERED = {
     "limit": "limit=1",
     "task_ids": "task_ids=[Own/1]",
     "batch_size": "batch_size=3",
+    "drafts": "drafts=off",
     "seed": "seed=7",
     "shard": "shard=2/3",
     "reuse": "reuse=false",

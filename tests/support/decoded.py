@@ -4,6 +4,7 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 import tiny
 
 from spa.decoding.engine import Engine
@@ -34,9 +35,10 @@ def decode(
     strict: bool = False,
     stop: StopRule | None = None,
     eos: Sequence[int] = tiny.EOS,
+    drafts: bool = True,
 ) -> dict[int, list[Decoded]]:
     """Each prompt's texts, by ascending omega."""
-    decoder = Engine(model, eos, tiny.detokenize, batch_size, strict)
+    decoder = Engine(model, eos, tiny.detokenize, batch_size, strict, drafts=drafts)
     requests = [
         Request(str(number), original, masked, omegas, stop or NeverStop(), NEW_TOKENS)
         for number, (original, masked) in enumerate(pairs)
@@ -53,3 +55,11 @@ def outcome(texts: dict[int, list[Decoded]]) -> dict[int, list[tuple[Any, ...]]]
         number: [(part.omegas, part.completion_ids, part.completion, part.finish_reason) for part in parts]
         for number, parts in texts.items()
     }
+
+
+def compare_intervals(first: dict[int, list[tuple[Any, ...]]], second: dict[int, list[tuple[Any, ...]]]) -> None:
+    """Equal texts over equal parts, with breakpoints that another batch shape may move by 1e-5."""
+    for number, parts in first.items():
+        assert [part[1:] for part in parts] == [part[1:] for part in second[number]]
+        for part, other in zip(parts, second[number], strict=True):
+            assert part[0].lo == pytest.approx(other[0].lo, abs=1e-4)

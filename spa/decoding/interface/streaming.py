@@ -22,12 +22,14 @@ from spa.decoding.stopping import (
 def pieces(engine: Engine, request: Request) -> Iterator[str]:
     """Decode one request of one omega; the pieces, none of them empty, join to its completion."""
     stream = TextStream.after(request.original_ids, engine.detokenize)
-    text, given = "", 0
+    text, given, n_read = "", 0, 0
     for ended in engine.passes([request]):
         certain = given
         for lane in engine.lanes:
-            stream, piece = stream.push(lane.tokens[-1])
-            text += piece
+            for token in lane.tokens[n_read:]:
+                stream, piece = stream.push(token)
+                text += piece
+            n_read = len(lane.tokens)
             certain = n_certain(lane.stop, len(text))
         for done in ended:
             text, certain = done.completion, len(done.completion)

@@ -21,7 +21,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from spa.decoding import cpu_memory
+from spa.decoding.cpu import memory
 from spa.decoding.masks import for_rows
 
 ROWS_HINT = 32  # the batch that the layout is chosen for; it works for every other
@@ -42,7 +42,7 @@ def install(model: Any) -> None:
     for name in linear:  # and no module: a weight that is packed is let go at once
         parent, _, own_name = name.rpartition(".")
         setattr(model.get_submodule(parent), own_name, PackedLinear(model.get_submodule(name)))
-        cpu_memory.give_back()
+        memory.give_back()
     if model.config._attn_implementation == "sdpa":
         model.set_attn_implementation(ATTENTION)
 
