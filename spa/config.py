@@ -97,6 +97,7 @@ class Cell:
     max_lane_steps: int | None
     dtype: str  # "auto" where the hardware decides
     quantization: str  # never "auto"
+    parked_gib: float
     drafts: bool
     strict: bool
     seed: int
@@ -209,6 +210,8 @@ def _check(cell: Cell) -> None:
             raise SpaError(f"{name}={value} must be at least 1")
     if cell.batch_size != "auto" and not (isinstance(cell.batch_size, int) and cell.batch_size >= 1):
         raise SpaError(f"batch_size={cell.batch_size} must be at least 1, or auto")
+    if not cell.parked_gib >= 0:
+        raise SpaError(f"parked_gib={cell.parked_gib} must be 0 or more")
     if not 0 <= cell.seed < 2**32:
         raise SpaError(f"seed={cell.seed} must be between 0 and {2**32 - 1}")
     if cell.quantization == "int8" and cell.dtype not in ("auto", "float16"):

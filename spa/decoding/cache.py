@@ -100,6 +100,11 @@ class RowCache(Cache):
         self.row_layers = [RowLayer(self) for _ in range(n_layers)]
         super().__init__(layers=[*self.row_layers])
 
+    @property
+    def slot_bytes(self) -> int:
+        """Memory of one token of one row, over all layers; 0 before the first pass."""
+        return sum(states[0, :, 0].nbytes for layer in self.row_layers for states in layer.states)
+
     def get_query_offset(self, layer_idx: int = 0) -> Any:
         """Where the queries begin: in a place of its own for each row, which `masks` understands."""
         return self.window

@@ -3,13 +3,14 @@
 A lane is a task, a set of omegas and a prefix that all of them chose. One step computes the original and the masked
 branch once per lane, asks the set which token each omega chooses, and splits the lane where they differ. Each lane owns
 one cache row per branch; a lane at omega 0, or without an anchor, has no masked row. Children that exceed the batch are
-parked: their rows wait in host memory, which is cheaper than to read their prefixes again.
+parked: their rows wait in host memory up to a limit, and what exceeds that is dropped and read again.
 
 Letters: B rows, V vocabulary.
 """
 
 import itertools
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -39,6 +40,7 @@ class Engine:
 
     strict: one row per forward pass, and each reads its prompt itself. bitsandbytes' int8 picks its outlier columns
     over all tokens of a pass, so only then are the rows independent of each other.
+    parked_gib: memory for the rows of parked lanes.
     drafts: check several probable tokens in one pass where few rows are in flight; see `spa.decoding.drafts`.
     n_tokens: ids from here on are never chosen; an output layer may be wider than the tokenizer's vocabulary.
     After an out-of-memory error the batch is halved and decoding goes on; `halvings` lists the sizes tried in vain.
@@ -55,6 +57,7 @@ class Engine:
         n_tokens: int | None = None,
         method: Method = SPA,
         drafts: bool = True,
+        parked_gib: float = math.inf,
     ) -> None:
         self.model = model
         self.vocabulary = n_tokens
@@ -66,7 +69,8 @@ class Engine:
         self.method = method
         self.halvings: list[int] = []
         self.waiting: deque[Lane] = deque()  # not begun, or to be read again
-        self.parked: deque[Lane] = deque()  # their rows are in host memory
+        self.parked: deque[Lane] = deque()  # their rows are in host memory, or dropped
+        self.parked_bytes, self.most_parked = 0, parked_gib * 2**30
         self.lanes: list[Lane] = []  # in flight
         self.finished: list[Decoded] = []  # not given out yet
         self.n_tokens = 0  # chosen so far
@@ -182,15 +186,23 @@ class Engine:
     def _unpark(self) -> None:
         """Let parked lanes take the free places, ahead of tasks that have not begun.
 
-        The longest parked first: it has the most tokens before it, and would be left alone at the end.
+        The longest parked first: it has the most tokens before it, and would be left alone at the end. Of those whose
+        rows were dropped the prefixes are read next.
         """
-        while self.parked and len(self.lanes) < self.batch_size:
+        for _ in range(min(len(self.parked), self.batch_size - len(self.lanes))):
             lane = self.parked[0]
             lane.rows = [self.n_rows + branch for branch in range(len(lane.saved))]
             for row, saved in zip(lane.rows, lane.saved, strict=True):
                 self.cache.load_rows(row, row + 1, saved)
+            self.parked_bytes -= self._saved_bytes(lane)
             lane.saved = []
-            self.lanes.append(self.parked.popleft())
+            if lane.rows:
+                self.lanes.append(self.parked.popleft())
+            else:
+                self.waiting.appendleft(self.parked.popleft())
+
+    def _saved_bytes(self, lane: Lane) -> int:
+        return sum(states.nbytes for saved in lane.saved for layer in saved for states in layer)
 
     def _read_again(self) -> None:
         """Send back to the beginning what the next token would take over the model's switch; see `sharing`."""
@@ -234,13 +246,15 @@ class Engine:
     def _lay_out(self, lanes: list[Lane]) -> None:
         """Give the lanes the rows 0..n-1: most stay where they are, children and rows beyond the end are copied.
 
-        What exceeds the batch is parked.
+        What exceeds the batch is parked, or dropped where there is no room for it.
         """
         self.lanes, surplus = lanes[: self.batch_size], lanes[self.batch_size :]
         self.parked += surplus
         for lane in surplus:
-            branches = zip(lane.rows, lane.widths, strict=False)
-            lane.saved = [self.cache.save_row(row, width, "cpu") for row, width in branches]
+            branches = list(zip(lane.rows, lane.widths, strict=False))
+            if self.parked_bytes + self.cache.slot_bytes * sum(width for _, width in branches) <= self.most_parked:
+                lane.saved = [self.cache.save_row(row, width, "cpu") for row, width in branches]
+                self.parked_bytes += self._saved_bytes(lane)
             lane.rows = []
         claims = [(lane, lane.rows[: len(lane.prompts)]) for lane in self.lanes]
         n_rows = sum(len(rows) for _, rows in claims)
@@ -290,7 +304,7 @@ class Engine:
         for lane in begun:
             lane.rows, lane.saved = [], []
         self.waiting.extendleft(reversed(begun))
-        self.lanes, self.parked = [], deque()
+        self.lanes, self.parked, self.parked_bytes = [], deque(), 0
         self._new_cache(self.cache.slots)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

@@ -45,6 +45,7 @@ class Price:
     most_tokens: int | None  # if every text went to its limit; None: an interval without max_lanes_per_task
     hours: float | None  # None: the model's shape is unknown
     memory_gib: float | None
+    host_gib: int  # of a job that uses a GPU
     gpus: int
     rate: str  # where hours come from
 
@@ -76,6 +77,7 @@ def price(cell: Cell, bench: Path = BENCH) -> Price:
         most_tokens=_most(cell, len(problems)),
         hours=hours,
         memory_gib=memory_gib(cell) if _known(cell) else None,
+        host_gib=host_gib(cell),
         gpus=gpus(cell),
         rate=rate,
     )
@@ -130,9 +132,10 @@ def gpus(cell: Cell) -> int:
 
 
 def host_gib(cell: Cell) -> int:
-    """Main memory of a job: the checkpoint's 16-bit weights on their way to the GPU, and what scoring needs."""
+    """Main memory of a job: 16-bit weights on their way to the GPU, lanes that wait, and what scoring needs."""
     loading = 0 if cell.standin or not _known(cell) else 2 * n_parameters(cell.model.shape) / GIB
-    return math.ceil(loading + HOST_GIB)
+    parked = 0 if cell.standin or cell.omegas.lo == cell.omegas.hi else cell.parked_gib
+    return math.ceil(loading + parked + HOST_GIB)
 
 
 def roofline(cell: Cell, prompt: int, generated: int) -> float:
@@ -164,6 +167,8 @@ def render(prices: Sequence[Price], device: DeviceConfig) -> str:
     rows = [*prices, _sum("all", prices)] if len(prices) > 1 else list(prices)
     unit = "CPU" if device.name == "cpu" else "GPU"
     headers = ["model", "cells", "tasks", "prompt tokens", "generated", "at most", f"{unit} hours", "GiB", "GPUs"]
+    if device.name != "cpu":
+        headers.append("host GiB")
     table = [
         [
             row.model,
@@ -175,6 +180,7 @@ def render(prices: Sequence[Price], device: DeviceConfig) -> str:
             "?" if row.hours is None else f"{row.hours:.2f} {row.rate}",
             "?" if row.memory_gib is None else f"{row.memory_gib:.0f}",
             row.gpus,
+            *([] if device.name == "cpu" else [row.host_gib]),
         ]
         for row in rows
     ]
@@ -182,7 +188,8 @@ def render(prices: Sequence[Price], device: DeviceConfig) -> str:
         f"Device: {device.name}. An estimate is a roofline, rather too low than too high; a measured rate is from "
         "results/bench/. Scoring is not included."
     )
-    return f"{tabulate(table, headers, disable_numparse=True, colalign=('left', *['right'] * 8))}\n\n{note}"
+    sides = ["left", *["right"] * (len(headers) - 1)]
+    return f"{tabulate(table, headers, disable_numparse=True, colalign=sides)}\n\n{note}"
 
 
 def _fits(measured: speed.Measurement, cell: Cell) -> bool:
@@ -251,6 +258,7 @@ def _sum(name: str, rows: Sequence[Price]) -> Price:
         most_tokens=_added([row.most_tokens for row in rows]),
         hours=_added([row.hours for row in rows]),
         memory_gib=max((row.memory_gib for row in rows if row.memory_gib is not None), default=None),
+        host_gib=max(row.host_gib for row in rows),
         gpus=max(row.gpus for row in rows),
         rate=", ".join(dict.fromkeys(row.rate for row in rows)),
     )

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import tiny
 import torch
-from decoded import NEW_TOKENS, decode, outcome, prompts
+from decoded import NEW_TOKENS, compare_intervals, decode, outcome, prompts
 
 from spa import omega
 from spa.decoding.engine import Engine
@@ -108,3 +108,38 @@ def test_a_budget_names_what_it_gives_up(model: Any, budget: Budget) -> None:
         assert sum(len(part.completion_ids) for part in kept) <= budget.steps
     for part in kept:
         assert any(part.completion_ids == whole.completion_ids for whole in full)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 5])
+def test_parked_rows_keep_within_their_memory(model: Any, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interval that splits a lot: what finds no room is dropped, read again, and gives the same texts."""
+    pairs, interval = prompts("per_token", 3), Interval(-1.0, 2.0)
+    expected = outcome(decode(model, interval, pairs, batch_size=2))
+    row_bytes = 2 * 3 * 32 * 4 * 40  # at most: keys and values, layers, hidden size, float32, tokens
+    limit = rows * row_bytes
+    held, reads = [], itertools.count()
+    lay_out, join = Engine._lay_out, Engine._join
+
+    def watched(engine: Engine, lanes: Any) -> None:
+        lay_out(engine, lanes)
+        saved = [states.nbytes for lane in engine.parked for row in lane.saved for layer in row for states in layer]
+        assert engine.parked_bytes == sum(saved)
+        held.append(sum(saved))
+
+    def counted(engine: Engine, lanes: Any) -> Any:
+        next(reads)
+        return join(engine, lanes)
+
+    monkeypatch.setattr(Engine, "_lay_out", watched)
+    monkeypatch.setattr(Engine, "_join", counted)
+    engine = Engine(model, tiny.EOS, tiny.detokenize, 2, parked_gib=limit / 2**30)
+    requests = [Request(str(n), *pair, interval, NeverStop(), NEW_TOKENS) for n, pair in enumerate(pairs)]
+    texts: dict[int, list[Decoded]] = {}
+    for decoded in engine.decode(requests):
+        texts.setdefault(int(decoded.task_id), []).append(decoded)
+    found = {number: sorted(parts, key=lambda part: part.omegas.lo) for number, parts in texts.items()}
+    compare_intervals(expected, outcome(found))
+    assert max(held) <= limit
+    assert (max(held) > 0) == (rows > 0)
+    assert next(reads) > len(pairs)
+    assert engine.parked_bytes == 0

@@ -70,6 +70,7 @@ NOT_COVERED = {
     "task_ids": "task_ids=[Own/1]",
     "batch_size": "batch_size=3",
     "drafts": "drafts=off",
+    "parked_gib": "parked_gib=1",
     "seed": "seed=7",
     "shard": "shard=2/3",
     "reuse": "reuse=false",

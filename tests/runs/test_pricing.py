@@ -147,12 +147,19 @@ def test_a_measured_rate_goes_before_the_estimate(tmp_path: Path) -> None:
         pricing.measured_rate(made, tmp_path)
 
 
+def test_main_memory_has_room_for_lanes_that_wait() -> None:
+    made = cell(omegas=omega.parse("0..1"), parked_gib=5.0)
+    single = cell(omegas=omega.parse(0.3), parked_gib=5.0)
+    assert pricing.host_gib(made) == pricing.host_gib(single) + 5
+    assert "host GiB" in pricing.render([], made.device)
+
+
 def test_sums_by_model() -> None:
-    one = Price("A", 1, 10, 100, 1000, None, 1.0, 5.0, 1, "estimate")
-    two = Price("A", 1, 20, 200, 2000, 9000, 0.5, 7.0, 2, "measured")
-    other = Price("B", 1, 1, 1, 1, 1, None, None, 1, "unknown")
+    one = Price("A", 1, 10, 100, 1000, None, 1.0, 5.0, 20, 1, "estimate")
+    two = Price("A", 1, 20, 200, 2000, 9000, 0.5, 7.0, 30, 2, "measured")
+    other = Price("B", 1, 1, 1, 1, 1, None, None, 16, 1, "unknown")
     first, second = pricing.total([one, other, two])
-    assert first == Price("A", 2, 30, 300, 3000, None, 1.5, 7.0, 2, "estimate, measured")
+    assert first == Price("A", 2, 30, 300, 3000, None, 1.5, 7.0, 30, 2, "estimate, measured")
     assert second == other
 
 
