@@ -14,13 +14,6 @@ from typing import Any
 from spa.errors import SpaError
 from spa.omega import Interval, OmegaSet
 
-# The weight of a published method on its own scale: its name, and what it is at omega 0.
-OWN_SCALES = {
-    "spa_probability": ("strength", 1),
-    "spa_package": ("strength", 1),
-    "cad": ("alpha", 0),
-    "cfg": ("gamma", 1),
-}
 MODULATIONS = ("none", "probability", "package")
 SCHEDULES = ("constant", "decay", "rise", "uncertainty", "entropy")
 OF_A_LENGTH = ("decay", "rise")

@@ -44,7 +44,6 @@ OmegaSet = Values | Interval
 Number = Any  # a float, or an array of them
 
 PLAIN = Values((0.0,))
-SAMPLED = 21  # evenly spaced omegas of an interval: 0.05 apart where its length is 1
 
 
 def parse(value: Any) -> OmegaSet:

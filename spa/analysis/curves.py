@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from spa.analysis.aggregate import READING, Reading, outcomes
-from spa.omega import SAMPLED, holds
+from spa.omega import holds
 from spa.records import SETTINGS
 
 Bools = NDArray[np.bool_]
@@ -22,6 +22,8 @@ Floats = NDArray[np.float64]
 
 # Reading -> task_id -> whether the plain solution passes the visible tests.
 Visible = Mapping[Reading, Mapping[str, bool]]
+
+SAMPLED = 21  # evenly spaced omegas: 0.05 apart in an interval of length 1
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,11 +24,12 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from spa.analysis import published
+from spa.analysis.curves import SAMPLED
 from spa.analysis.formats import benchmark_name, percent
 from spa.analysis.readings import SHARE, SPLITS
 from spa.config import PACKAGE
 from spa.errors import SpaError
-from spa.omega import SAMPLED, omega_set_text
+from spa.omega import omega_set_text
 from spa.report.tables import pipe_table
 from spa.results import speed
 from spa.results.store import Results, Run

@@ -8,12 +8,12 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from spa.analysis import ablation, aggregate, claims, evidence
+from spa.analysis import aggregate, claims, evidence
 from spa.errors import SpaError
 from spa.records import OWN
 from spa.report import page, paper_tables
 from spa.report.explorer import explorer
-from spa.report.figures import dilution, intervals, methods, omega_curves
+from spa.report.figures import dilution, intervals, omega_curves
 from spa.report.main_table import main_table
 from spa.report.missing import missing_of_runs
 from spa.report.run_facts import run_facts
@@ -69,7 +69,6 @@ def build(results: list[Results], out: Path | None = None) -> Built:
 
     measured = list({place.key: place for folder in results for place in folder.attentions()}.values())
     drawings = [*omega_curves.omega_curves(summary), *intervals.drawings(papers)]
-    drawings += methods.drawings(ablation.difference_rows(found.curves))
     drawings += itertools.chain.from_iterable(map(dilution.draw, measured))
     files = [drawing.save(target.figures_folder) for drawing in drawings]
     missing, absent = missing_of_runs(results, cells, summary, measured), paper_tables.missing_tables(papers)

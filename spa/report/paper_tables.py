@@ -9,14 +9,13 @@ from dataclasses import replace
 import pandas as pd
 
 from spa.analysis import published, readings
-from spa.analysis.ablation import anchor_rows, method_rows
+from spa.analysis.ablation import anchor_rows
 from spa.analysis.claims import ANCHOR, DEFAULTS
-from spa.analysis.curves import Curve
+from spa.analysis.curves import SAMPLED, Curve
 from spa.analysis.evidence import Evidence, Speed
 from spa.analysis.formats import benchmark_name, p_text, percent, signed
 from spa.analysis.optimum import optimum_rows
 from spa.analysis.readings import RESAMPLES, SHARE, SPLITS, SPLITS_OF_RESAMPLE
-from spa.omega import SAMPLED
 from spa.records import SETTINGS
 from spa.report.tables import Format, Table, shown_as
 
@@ -30,7 +29,6 @@ TITLES = {
     "test_triggered": "SPA where tests fail",
     "optimum": "The best omega, and the steps of the curve",
     "anchors": "Anchor ablation",
-    "methods": "SPA beside its neighbours",
     "published": "Published numbers beside ours",
     "cost": "Cost of SPA",
 }
@@ -75,10 +73,6 @@ OPTIMUM = (
     "whose paired interval covers 0 are pooled; falls after rises: more than one is not unimodal."
 )
 ANCHORS = "Each anchor's omega is tuned for itself, on the same splits. Less description: its delta less description's."
-METHODS = (
-    "Each method over its own weights. Omega: the median of those chosen in the tuned reading, also on the scale that "
-    "the method was published with (docs/methods.md)."
-)
 PUBLISHED = (
     "Ours: plain Pass@1 or SPA's in the tuned reading (Wilson interval), or delta (paired bootstrap interval). Covers: "
     "whether our 95% interval holds the published number. It is that of other tasks like these; both numbers are of "
@@ -116,12 +110,6 @@ _OPTIMUM: Columns = {
     "Steps": ("steps", str),
     "Falls after rises": ("falls_after_rises", str),
 }
-_METHOD: Columns = {
-    **_MODEL,
-    "Benchmark": ("benchmark", benchmark_name),
-    **{name.capitalize(): (name, str) for name in ("method", "anchor", "mask")},
-}
-_WEIGHED: Columns = {"Omega tried": ("tried", str), **_RATES, **_OMEGA, "Own scale": ("own_weight", str)}
 _RIVAL: Columns = {
     "Less description": ("less_description", signed),
     "less from": ("less_low", signed),
@@ -174,7 +162,6 @@ def tables(evidence: Evidence) -> list[Table]:
         _thinned("test_triggered", trigger | _RATES | _COUNTS, readings.triggered_rows(curves), [TRIGGERED, INTERVAL]),
         _table("optimum", _CELL, _OPTIMUM, optimum_rows(curves), [OPTIMUM]),
         _table("anchors", _CELL, _RATES | _RIVAL, anchor_rows(curves), [ANCHORS, TUNED, INTERVAL]),
-        _table("methods", _METHOD, _WEIGHED, method_rows(curves), [METHODS, TUNED, INTERVAL]),
         _table("published", _PUBLISHED, _COMPARED, published.compare(published.read(), curves), [PUBLISHED]),
         _table("cost", _CONDITIONS, _COST, cost_rows(evidence.speed), [COST]),
     ]

@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 from synthetic import curve, grid_with_plus, interval, points, write_run
 
-from spa import omega
 from spa.analysis import aggregate, curves
 from spa.results.store import Results
 
@@ -36,13 +35,13 @@ def test_an_interval_has_exact_parts_and_an_even_grid(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.hi, [0.2, 0.3, 0.5])
     np.testing.assert_array_equal(found.passed.sum(axis=0), [2, 3, 2])
     assert [found.column(omega) for omega in (0, 0.1, 0.2, 0.29, 0.5, 0.51, -0.1)] == [0, 0, 1, 1, 2, None, None]
-    np.testing.assert_allclose(found.grid, np.linspace(0, 0.5, omega.SAMPLED))
+    np.testing.assert_allclose(found.grid, np.linspace(0, 0.5, curves.SAMPLED))
     np.testing.assert_array_equal(found.on_grid.sum(axis=0), [2] * 8 + [3] * 4 + [2] * 9)
 
 
 def test_runs_of_one_omega_each_are_one_cell(tmp_path: Path) -> None:
-    for key, value, verdict in (("a", 0.0, "f"), ("b", 0.1, "p"), ("c", 0.2, "f")):
-        write_run(tmp_path, key, {"A": points(verdict, omegas=[value])})
+    for key, omega, verdict in (("a", 0.0, "f"), ("b", 0.1, "p"), ("c", 0.2, "f")):
+        write_run(tmp_path, key, {"A": points(verdict, omegas=[omega])})
     (found,) = read(tmp_path)
     assert found.keys == ("a", "b", "c")
     np.testing.assert_array_equal(found.passed, [[0, 1, 0]])

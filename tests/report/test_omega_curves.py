@@ -32,13 +32,6 @@ def test_points_and_band_are_the_summary(tmp_path: Path) -> None:
         assert set(band.get_paths()[0].vertices[:, 1]) == set(drawn["ci_low"] * 100) | set(drawn["ci_high"] * 100)
 
 
-def test_other_methods_are_drawn_where_there_is_no_spa(tmp_path: Path) -> None:
-    interval(tmp_path, "cad", method="cad")
-    assert set(curve(tmp_path)["method"]) == {"cad"}
-    interval(tmp_path, "spa")
-    assert set(curve(tmp_path)["method"]) == {"spa"}
-
-
 def test_an_interval_is_a_step_function(tmp_path: Path) -> None:
     """Passing 2, 3, 2 of 3 on [0, 0.2), [0.2, 0.3), [0.3, 0.5]."""
     interval(tmp_path)

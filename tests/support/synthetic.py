@@ -238,12 +238,11 @@ SPEED = Speed("cuda-6.7b", "random weights", True, 1.5, (1.4, 1.7), {16: 1.5}, 9
 
 
 def all_tables() -> dict[str, Table]:
-    """Two models, two benchmarks and two anchors, of 40 tasks; of one model another method."""
+    """Two models, two benchmarks and two anchors, of 40 tasks."""
     cells = [
         curve(outcomes([0.4, rate, 0.6], 40), model=model, benchmark=benchmark, anchor=anchor, visible=np.zeros(40))
         for model, rate in (("M 7B", 0.8), ("M 33B", 0.5))
         for benchmark in ("humaneval", "mbpp_plus")
         for anchor in ("description", "prompt")
     ]
-    cells.append(curve(outcomes([0.4, 0.5], 40), model="M 7B", method="cad", mask="removed"))
     return {table.name: table for table in paper_tables.tables(Evidence(cells, speed=[SPEED]))}

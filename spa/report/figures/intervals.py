@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from spa.analysis.claims import ANCHOR, DEFAULTS, RATIOS
+from spa.analysis.claims import ANCHOR, RATIOS
 from spa.analysis.formats import benchmark_name
 from spa.analysis.readings import SHARE
 from spa.records import SETTINGS
@@ -23,7 +23,7 @@ DRAWN = ["panel", "label", "value", "low", "high", "box_low", "box_high"]
 def drawings(tables: Iterable[Table]) -> list[Drawing]:
     """Anchor ablation, spread of the tuning splits, best omegas and cost, where their tables are there."""
     data = {table.name: table.data for table in tables}
-    none = pd.DataFrame(columns=["anchor", "method", "share"])
+    none = pd.DataFrame(columns=["anchor", "share"])
     tuned = data.get("tuned", none)
     made = [
         (
@@ -104,8 +104,8 @@ def interval_figure(rows: pd.DataFrame, axis_label: str, lines: Sequence[float] 
 
 
 def _described(rows: pd.DataFrame) -> pd.DataFrame:
-    """The cells of SPA with the default anchor, where there are any: figures of their own show the others."""
-    described = rows[(rows["anchor"] == ANCHOR) & (rows["method"] == DEFAULTS["method"])]
+    """The cells of the default anchor, where there are any: the ablation shows the others."""
+    described = rows[rows["anchor"] == ANCHOR]
     return described if len(described) else rows
 
 

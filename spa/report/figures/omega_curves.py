@@ -21,7 +21,7 @@ IN_A_COLUMN = 2  # panels; more stand in two columns
 PANEL_HEIGHT = 1.7
 LEGEND_ROW = 0.14
 
-USUAL = {"anchor": ANCHOR, "mask": DEFAULTS["mask"], "method": DEFAULTS["method"]}
+USUAL = {"anchor": ANCHOR, "mask": DEFAULTS["mask"]}
 PANEL = ["model", "benchmark"]
 SERIES = [*(name for name in SETTINGS if name not in PANEL), "experiment"]
 _DRAWN = ["n_tasks", "pass_at_1", "ci_low", "ci_high", "baseline_pass_at_1"]
@@ -52,11 +52,9 @@ def curve_rows(summary: pd.DataFrame) -> pd.DataFrame:
     """The rows that the omega curves draw: each series with an omega beside 0, one run for each omega.
 
     Where two runs of a series hold the same omega, the one with more tasks is drawn. Of experiments that differ in
-    nothing but their tasks, those with the most are. Other methods are drawn where there is no SPA; beside it they have
-    figures of their own (`methods`).
+    nothing but their tasks, those with the most are.
     """
     series = [*PANEL, *SERIES]
-    summary = summary[_is_usual(summary, "method")]
     beside_zero = (summary["omega_lo"] != 0) | (summary["omega_hi"] != 0)
     rows = summary[beside_zero.groupby([summary[name] for name in series]).transform("any").astype(bool)]
     most, of_all = (rows.groupby(group)["n_tasks"].transform("max") for group in (series, SETTINGS))
@@ -119,7 +117,7 @@ def _views(rows: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
 
 
 def _is_usual(rows: pd.DataFrame, column: str) -> pd.Series:
-    """Also all rows of a benchmark that was not run with the usual anchor, mask or method."""
+    """All rows of a benchmark that was not run with the usual anchor or mask."""
     usual = rows[column] == USUAL[column]
     return usual | ~usual.groupby([rows[name] for name in PANEL]).transform("any")
 
