@@ -65,3 +65,25 @@ class Method:
 
 
 SPA = Method()
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How the authors of a method write its weight: `at_zero` + omega."""
+
+    name: str
+    at_zero: float = 0.0
+
+
+# By the presets' names (conf/method).
+SCALES = {
+    "spa_package": Scale("strength", at_zero=1.0),
+    "spa_probability": Scale("strength", at_zero=1.0),
+    "cad": Scale("alpha"),
+    "cfg": Scale("gamma", at_zero=1.0),
+}
+
+
+def scale_of(method: str) -> Scale:
+    """The scale of a preset; omega itself for one that is not in SCALES."""
+    return SCALES.get(method, Scale("omega"))

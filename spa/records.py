@@ -32,6 +32,10 @@ SETTINGS = [
     "dtype",
     "quantization",
 ]
+READING = ["key", "extraction"]  # what tells a run by one extraction from others
+# The paper's anchor, and the other settings that a run has unless it says otherwise.
+ANCHOR = "description"
+DEFAULTS = {"mask": "per_token", "method": "spa", "profile": "paper", "extraction": OWN}
 
 
 def solution_sha(solution: str) -> str:

@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from spa import omega
-from spa.records import NOT_PLAIN, OWN, SETTINGS, Solution
+from spa.records import NOT_PLAIN, OWN, READING, SETTINGS, Solution
 from spa.results.judged import Judged, judged
 from spa.results.manifest import Manifest
 from spa.results.store import Results, Run, find_results
@@ -29,7 +29,6 @@ Floats = NDArray[np.float64]
 Verdicts = NDArray[np.void]  # of the fields VERDICT; `run` and `task` are numbers
 
 Reading = tuple[str, str]  # a run by one extraction
-READING = ["key", "extraction"]
 IDENTITY = ["experiment", "key", *SETTINGS]
 SUMMARY = [
     *IDENTITY,

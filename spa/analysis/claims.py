@@ -18,7 +18,7 @@ from spa.analysis.evidence import Attention, Evidence, Speed
 from spa.analysis.formats import benchmark_name, signed
 from spa.analysis.readings import SHARE, percentiles, seeded, tune, tune_against
 from spa.config import CONF
-from spa.records import OWN
+from spa.records import ANCHOR, DEFAULTS
 from spa.statistics import best_omegas, common_slope, falls_after_rises, pooled_steps
 
 Ruling = Literal["reproduced", "not reproduced", "not enough data"]
@@ -27,8 +27,6 @@ Finding = Literal["supports", "contradicts", "inconclusive"]
 SMALLER, LARGER = "DeepSeek-Coder-Instruct 6.7B", "DeepSeek-Coder-Instruct 33B"
 MODELS = ("CodeGen-Mono 350M", "CodeLlama 7B", "DeepSeek-Coder-Instruct 1.3B", SMALLER, LARGER)
 N_TASKS = {"humaneval": 164, "humaneval_plus": 164, "mbpp": 378, "mbpp_plus": 378}
-DEFAULTS = {"mask": "per_token", "method": "spa", "profile": "paper", "extraction": OWN}
-ANCHOR = "description"
 # Anchors that hold other or more text than the description; MBPP has no signature.
 RIVALS = {
     "humaneval": ("description_and_tests", "examples", "prompt", "signature"),

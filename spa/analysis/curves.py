@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from spa.analysis.aggregate import READING, Reading, outcomes
+from spa.analysis.aggregate import Reading, outcomes
 from spa.omega import holds
-from spa.records import SETTINGS
+from spa.records import READING, SETTINGS
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -41,6 +41,7 @@ class Curve:
     plain: Bools  # (T,)
     visible: Floats  # (T,): 1 where the plain solution passes its visible tests, 0 where not, NaN where nobody tried
     task_ids: pd.Index
+    plain_identity: str = ""  # equal where the plain texts must be: `aggregate.BASELINE` says what else is
 
     @property
     def model(self) -> str:
@@ -132,6 +133,7 @@ def _curve(run: pd.DataFrame, visible: Visible) -> Curve | None:
         plain=first["plain"].to_numpy(dtype=bool),
         visible=np.array([np.nan if passes is None else float(passes) for passes in tried]),
         task_ids=pd.Index(first["task_id"].astype(str)),
+        plain_identity=str(first["plain_identity"].iloc[0]),
     )
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from spa.analysis.claims import ANCHOR, DEFAULTS
 from spa.analysis.curves import Curve
 from spa.analysis.readings import tune
 from spa.config import shipped
+from spa.records import ANCHOR, DEFAULTS
 from spa.statistics import wilson
 
 PUBLISHED = shipped("results/published") / "pass_at_1.csv"

@@ -8,13 +8,14 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from spa.analysis import aggregate, claims, evidence
+from spa.analysis import aggregate, claims, evidence, methods
 from spa.errors import SpaError
 from spa.records import OWN
 from spa.report import page, paper_tables
 from spa.report.explorer import explorer
-from spa.report.figures import dilution, intervals, omega_curves
+from spa.report.figures import dilution, intervals, method_curves, omega_curves
 from spa.report.main_table import main_table
+from spa.report.methods_table import methods_table
 from spa.report.missing import missing_of_runs
 from spa.report.run_facts import run_facts
 from spa.report.tables import csv
@@ -59,7 +60,8 @@ def build(results: list[Results], out: Path | None = None) -> Built:
     judged = aggregate.tasks(cells)
     summary, found = aggregate.summary(judged), evidence.read(results, cells, judged)
     main, papers, verdicts = main_table(summary), paper_tables.tables(found), claims.judge(found)
-    made = [main, *papers]
+    compared = methods.comparisons(found.curves)
+    made = [main, *papers, *methods_table(methods.method_rows(compared))]
     written = {
         target.tables_folder / f"{table.name}.{form}": text for table in made for form, text in table.forms().items()
     }
@@ -68,7 +70,8 @@ def build(results: list[Results], out: Path | None = None) -> Built:
         write_atomically(path, content)
 
     measured = list({place.key: place for folder in results for place in folder.attentions()}.values())
-    drawings = [*omega_curves.omega_curves(summary), *intervals.drawings(papers)]
+    drawings = [*omega_curves.omega_curves(summary), *method_curves.drawings(methods.method_curves(compared))]
+    drawings += intervals.drawings(papers)
     drawings += itertools.chain.from_iterable(map(dilution.draw, measured))
     files = [drawing.save(target.figures_folder) for drawing in drawings]
     missing, absent = missing_of_runs(results, cells, summary, measured), paper_tables.missing_tables(papers)

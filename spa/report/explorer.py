@@ -19,9 +19,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from spa.analysis.aggregate import BASELINE, READING, JudgedRun, Reading
+from spa.analysis.aggregate import BASELINE, JudgedRun, Reading
 from spa.omega import Interval, has_zero, omega_set_text
-from spa.records import OWN, SETTINGS, OfSolution, Span
+from spa.records import OWN, READING, SETTINGS, OfSolution, Span
 from spa.results.judged import judged
 
 OMEGA_DIGITS = 7  # a breakpoint is known to about 1e-5

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from spa.analysis.aggregate import READING
 from spa.analysis.formats import benchmark_name, p_text, percent, signed
 from spa.omega import holds, omega_text
+from spa.records import READING
 from spa.report.tables import RUN, Format, Table
 
 NOTE = (

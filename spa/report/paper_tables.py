@@ -10,13 +10,12 @@ import pandas as pd
 
 from spa.analysis import published, readings
 from spa.analysis.ablation import anchor_rows
-from spa.analysis.claims import ANCHOR, DEFAULTS
 from spa.analysis.curves import SAMPLED, Curve
 from spa.analysis.evidence import Evidence, Speed
 from spa.analysis.formats import benchmark_name, p_text, percent, signed
 from spa.analysis.optimum import optimum_rows
 from spa.analysis.readings import RESAMPLES, SHARE, SPLITS, SPLITS_OF_RESAMPLE
-from spa.records import SETTINGS
+from spa.records import ANCHOR, DEFAULTS, SETTINGS
 from spa.report.tables import Format, Table, shown_as
 
 Columns = dict[str, tuple[str, Format]]  # heading -> column of the data, and how it is written
@@ -43,12 +42,13 @@ NEEDS = {
     "cost": "the benchmark of speed (make bench)",
 }
 INTERVAL = "Intervals: 95%, paired bootstrap over tasks. Delta: points, SPA less plain greedy decoding (omega 0)."
-TUNED = (
+CHOSEN = (
     f"Tuned reading: omega is chosen on a random share of the tasks and measured on the others, over {SPLITS:,} "
-    f"splits; of an interval, among {SAMPLED} evenly spaced omegas. Of equally good ones that closest to 0 is taken. "
-    f"SPA: plain plus delta. The interval: the same with {SPLITS_OF_RESAMPLE} splits of each of {RESAMPLES} resamples "
-    "of the tasks."
+    f"splits; of an interval, among {SAMPLED} evenly spaced omegas. Of equally good ones that closest to 0 is taken."
 )
+RESAMPLED = f"The interval: the same with {SPLITS_OF_RESAMPLE} splits of each of {RESAMPLES} resamples of the tasks."
+TUNED = f"{CHOSEN} SPA: plain plus delta. {RESAMPLED}"
+HERE = f"Here {SHARE:.0%}."
 SPREAD = "Split: 5th, 50th and 95th percentile of delta over the splits. Omega: likewise, of the omega chosen."
 TESTS = (
     "p: exact two-sided McNemar test; Holm: adjusted over all rows of the CSV file. Where few tasks are fixed or "
@@ -197,7 +197,7 @@ def models_by_benchmarks(curves: Iterable[Curve]) -> Table | None:
     ]
     first = [("Model", ""), ("Weights", ""), *([("Template", "")] if several else [])]
     frame = pd.DataFrame(shown, columns=pd.MultiIndex.from_tuples([*first, *columns]), dtype=object)
-    return Table("paper", TITLES["paper"], rows, frame, len(first), (f"{TUNED} Here {SHARE:.0%}.", INTERVAL))
+    return Table("paper", TITLES["paper"], rows, frame, len(first), (f"{TUNED} {HERE}", INTERVAL))
 
 
 def cost_rows(speeds: Sequence[Speed]) -> pd.DataFrame:
@@ -237,9 +237,13 @@ def _kept(data: pd.DataFrame) -> "pd.Series[bool]":
     return (size <= 2 * FEW) | ((place + 1) * FEW // size > place * FEW // size)
 
 
+def with_weights(data: pd.DataFrame) -> pd.DataFrame:
+    """With a column `weights`: the kind of the model's."""
+    exact = data["quantization"] == "none"
+    return data.assign(weights=data["dtype"].where(exact, data["dtype"] + ", " + data["quantization"]))
+
+
 def _named(data: pd.DataFrame) -> pd.DataFrame:
     """With the columns that name a cell to a reader."""
-    exact = data["quantization"] == "none"
-    weights = data["dtype"].where(exact, data["dtype"] + ", " + data["quantization"])
     method = data["method"].map(lambda name: "" if name == DEFAULTS["method"] else f", {name}")
-    return data.assign(weights=weights, anchored=data["anchor"] + " (" + data["mask"] + ")" + method)
+    return with_weights(data).assign(anchored=data["anchor"] + " (" + data["mask"] + ")" + method)

@@ -131,6 +131,32 @@ def test_the_page_is_self_contained_and_holds_the_figures(tmp_path: Path) -> Non
         assert time not in text
 
 
+def test_methods_are_compared_where_there_are_several(tmp_path: Path) -> None:
+    """SPA over an interval beside single omegas of another method: a table and a figure, nothing else is another."""
+    interval(tmp_path / "alone")
+    interval(tmp_path / "both")
+    others = {"T/A": points("f", "p"), "T/B": points("p", "f"), "T/C": points("p", "p")}
+    write_run(tmp_path / "both", "cad", others, method="cad", mask="removed")
+    alone, both = (build.build([Results(tmp_path / name)]) for name in ("alone", "both"))
+    made = outputs(tmp_path / "both")
+    added = [f"figures/methods_tiny_1m.{kind}" for kind in ("csv", "pdf", "png")]
+    added += [f"tables/methods.{kind}" for kind in ("csv", "md", "tex")]
+    assert sorted(made.keys() - outputs(tmp_path / "alone").keys()) == sorted(added)
+    for name in ("omega_curve_tiny_1m", "tuning", "optimum"):
+        path = f"figures/{name}.png"
+        assert made[path] == outputs(tmp_path / "alone")[path]
+    rows = pd.read_csv(tmp_path / "both" / "tables" / "methods.csv")
+    assert rows[["method", "omegas", "n_tasks"]].to_numpy().tolist() == [
+        ["spa", "0..0.5", 3],
+        ["cad", "0..0.1, 2 values", 3],
+    ]
+    drawn = pd.read_csv(tmp_path / "both" / "figures" / "methods_tiny_1m.csv")
+    assert drawn["delta"].tolist() == pytest.approx([0, 1 / 3, 0, 0, 0])
+    page = both.report.read_text()
+    assert ">Methods: SPA and its neighbours, each tuned for itself</h2>" in page
+    assert page.count("<figure>") == alone.report.read_text().count("<figure>") + 1
+
+
 def test_text_from_manifests_is_escaped(tmp_path: Path) -> None:
     write_run(tmp_path, "k", {"A": points("p", "f")}, model="<script>x</script>", warnings=["a < b & c"])
     built = build.build([Results(tmp_path)])

@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
-from synthetic import all_tables
+from synthetic import all_tables, curve, outcomes
 
+from spa.analysis.evidence import Evidence
+from spa.report import paper_tables
 from spa.report.figures import intervals
 from spa.report.figures.drawing import COLUMN_WIDTH, Drawing, png
 
@@ -41,6 +43,13 @@ def test_points_and_intervals_are_the_rows(drawn: dict[str, Drawing]) -> None:
         ends = [segment[:, 0].tolist() for segment in axis.collections[0].get_segments()]
         assert ends == rows[["low", "high"]].to_numpy().tolist()
         assert [text.get_text() for text in axis.get_yticklabels()] == list(rows["label"])
+
+
+def test_other_methods_are_left_to_their_own_figure() -> None:
+    cells = [curve(outcomes([0.4, 0.6], 20), method=method) for method in ("spa", "cad", "cfg")]
+    for chosen, labels in ((cells, ["HumanEval"]), (cells[1:], ["HumanEval, cad", "HumanEval, cfg"])):
+        drawn = {drawing.name: drawing for drawing in intervals.drawings(paper_tables.tables(Evidence(chosen)))}
+        assert [list(drawn[name].rows["label"]) for name in ("tuning", "optimum")] == [labels, labels]
 
 
 def test_cells_that_one_label_would_name_alike_are_told_apart() -> None:

@@ -111,6 +111,15 @@ def test_anchors_and_masks_stand_beside_the_usual_ones_in_figures_of_their_own(t
     assert captions == {name: True, f"{name}_anchors": True, f"{name}_masks": True, f"{name}_all": False}
 
 
+def test_other_methods_stand_in_a_figure_of_their_own(tmp_path: Path) -> None:
+    """Beside SPA's curve; a benchmark without one shows them."""
+    interval(tmp_path, key="a")
+    interval(tmp_path, key="b", method="cad", mask="removed")
+    interval(tmp_path, key="c", method="cad", benchmark="mbpp")
+    rows = curve(tmp_path)
+    assert set(zip(rows["benchmark"], rows["key"], strict=True)) == {("humaneval", "a"), ("mbpp", "c")}
+
+
 def test_intervals_differ_by_line_style(tmp_path: Path) -> None:
     for anchor in ("description", "signature"):
         interval(tmp_path, key=anchor, anchor=anchor)

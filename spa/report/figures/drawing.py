@@ -4,14 +4,17 @@ Colours are Okabe and Ito's, which colour-blind readers can tell apart; line sty
 """
 
 import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from spa.report.tables import csv
 from spa.results.files import write_atomically
@@ -65,6 +68,24 @@ def draw_grid(panel: Axes, axis: Literal["x", "y"]) -> None:
     """Light lines across one axis, behind everything else."""
     panel.grid(axis=axis, color="0.9", linewidth=0.5)
     panel.set_axisbelow(True)
+
+
+def slug(model: str) -> str:
+    """A model's name as names of files have it."""
+    return re.sub(r"[^a-z0-9]+", "_", model.lower())
+
+
+def staircase(rows: pd.DataFrame, *columns: str) -> list[NDArray[np.float64]]:
+    """The corners of step functions over the parts `omega_lo`, `omega_hi`: the omegas, and each column's values there.
+
+    Each part's value stands at its start, the last one again at its end. Neighbours that do not meet, where a part was
+    given up by every task, leave a gap of NaN.
+    """
+    starts, ends = rows["omega_lo"].to_numpy(dtype=float), rows["omega_hi"].to_numpy(dtype=float)
+    gaps = np.flatnonzero(ends[:-1] != starts[1:]) + 1
+    levels = (rows[column].to_numpy(dtype=float) for column in columns)
+    omega = np.append(np.insert(starts, gaps, ends[gaps - 1]), ends[-1])
+    return [omega, *(np.append(np.insert(level, gaps, np.nan), level[-1]) for level in levels)]
 
 
 def _bytes(figure: Figure, form: str, metadata: dict[str, None]) -> bytes:

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from spa.analysis.claims import ANCHOR, RATIOS
+from spa.analysis.claims import RATIOS
 from spa.analysis.formats import benchmark_name
 from spa.analysis.readings import SHARE
-from spa.records import SETTINGS
+from spa.records import ANCHOR, DEFAULTS, SETTINGS
 from spa.report.figures.drawing import COLOURS, COLUMN_WIDTH, DOTTED, STYLE, Drawing, draw_grid
 from spa.report.tables import Table
 
@@ -23,7 +23,7 @@ DRAWN = ["panel", "label", "value", "low", "high", "box_low", "box_high"]
 def drawings(tables: Iterable[Table]) -> list[Drawing]:
     """Anchor ablation, spread of the tuning splits, best omegas and cost, where their tables are there."""
     data = {table.name: table.data for table in tables}
-    none = pd.DataFrame(columns=["anchor", "share"])
+    none = pd.DataFrame(columns=["anchor", "method", "share"])
     tuned = data.get("tuned", none)
     made = [
         (
@@ -104,9 +104,10 @@ def interval_figure(rows: pd.DataFrame, axis_label: str, lines: Sequence[float] 
 
 
 def _described(rows: pd.DataFrame) -> pd.DataFrame:
-    """The cells of the default anchor, where there are any: the ablation shows the others."""
-    described = rows[rows["anchor"] == ANCHOR]
-    return described if len(described) else rows
+    """SPA's cells of the default anchor, where there are any: the ablation and the comparison show the others."""
+    for name, usual in (("method", DEFAULTS["method"]), ("anchor", ANCHOR)):
+        rows = rows[rows[name] == usual] if (rows[name] == usual).any() else rows
+    return rows
 
 
 def _points(

@@ -5,23 +5,21 @@ from collections.abc import Iterator
 from typing import Any
 
 import matplotlib as mpl
-import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from spa.analysis.claims import ANCHOR, DEFAULTS
 from spa.analysis.formats import benchmark_name
-from spa.records import SETTINGS
-from spa.report.figures.drawing import COLOURS, COLUMN_WIDTH, DOTTED, STYLE, Drawing, draw_grid
+from spa.records import ANCHOR, DEFAULTS, SETTINGS
+from spa.report.figures.drawing import COLOURS, COLUMN_WIDTH, DOTTED, STYLE, Drawing, draw_grid, slug, staircase
 
 IN_A_COLUMN = 2  # panels; more stand in two columns
 PANEL_HEIGHT = 1.7
 LEGEND_ROW = 0.14
 
-USUAL = {"anchor": ANCHOR, "mask": DEFAULTS["mask"]}
+USUAL = {"anchor": ANCHOR, "mask": DEFAULTS["mask"], "method": DEFAULTS["method"]}
 PANEL = ["model", "benchmark"]
 SERIES = [*(name for name in SETTINGS if name not in PANEL), "experiment"]
 _DRAWN = ["n_tasks", "pass_at_1", "ci_low", "ci_high", "baseline_pass_at_1"]
@@ -40,10 +38,9 @@ _LINES: list[str | tuple[int, tuple[float, ...]]] = [
 def omega_curves(summary: pd.DataFrame) -> list[Drawing]:
     """Pass@1 over omega of each model: with the usual anchor and mask, then by anchor, and by mask."""
     rows = curve_rows(summary)
-    slugs = rows["model"].str.lower().str.replace(r"[^a-z0-9]+", "_", regex=True)
     return [
-        Drawing(f"omega_curve_{slug}{suffix}", _caption(part, by), omega_curve(part), part)
-        for slug, model in rows.groupby(slugs)
+        Drawing(f"omega_curve_{name}{suffix}", _caption(part, by), omega_curve(part), part)
+        for name, model in rows.groupby(rows["model"].map(slug))
         for suffix, by, part in _views(model)
     ]
 
@@ -52,13 +49,15 @@ def curve_rows(summary: pd.DataFrame) -> pd.DataFrame:
     """The rows that the omega curves draw: each series with an omega beside 0, one run for each omega.
 
     Where two runs of a series hold the same omega, the one with more tasks is drawn. Of experiments that differ in
-    nothing but their tasks, those with the most are.
+    nothing but their tasks, those with the most are. Where SPA has a curve other methods have none: `method_curves`
+    compares them.
     """
     series = [*PANEL, *SERIES]
     beside_zero = (summary["omega_lo"] != 0) | (summary["omega_hi"] != 0)
     rows = summary[beside_zero.groupby([summary[name] for name in series]).transform("any").astype(bool)]
     most, of_all = (rows.groupby(group)["n_tasks"].transform("max") for group in (series, SETTINGS))
     rows = rows[most == of_all]
+    rows = rows[_is_usual(rows, "method")]
     rows = rows.sort_values(
         [*series, "omega_lo", "omega_hi", "n_tasks", "key"], ascending=[*(len(series) + 2) * [True], False, True]
     )
@@ -117,7 +116,7 @@ def _views(rows: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
 
 
 def _is_usual(rows: pd.DataFrame, column: str) -> pd.Series:
-    """All rows of a benchmark that was not run with the usual anchor or mask."""
+    """All rows of a benchmark that was not run with the usual anchor, mask or method."""
     usual = rows[column] == USUAL[column]
     return usual | ~usual.groupby([rows[name] for name in PANEL]).transform("any")
 
@@ -169,21 +168,11 @@ def _draw_points(axis: Axes, rows: pd.DataFrame, has_bands: bool) -> None:
 
 
 def _draw_steps(axis: Axes, rows: pd.DataFrame, has_bands: bool) -> None:
-    """Neighbours that do not meet, where a part was given up by every task, leave a gap."""
-    starts, ends = rows["omega_lo"].to_numpy(dtype=float), rows["omega_hi"].to_numpy(dtype=float)
-    gaps = np.flatnonzero(ends[:-1] != starts[1:]) + 1
-
-    def staircase(column: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        """Each part's value at its start, its last value again at its end, and NaN in a gap."""
-        values = rows[column].to_numpy(dtype=float) * 100
-        return np.append(np.insert(values, gaps, np.nan), values[-1])
-
-    omega = np.append(np.insert(starts, gaps, ends[gaps - 1]), ends[-1])
+    omega, rate, low, high = staircase(rows, "pass_at_1", "ci_low", "ci_high")
     style = _line_style(rows)
-    axis.step(omega, staircase("pass_at_1"), where="post", **style)
+    axis.step(omega, rate * 100, where="post", **style)
     if has_bands:
-        low, high = staircase("ci_low"), staircase("ci_high")
-        axis.fill_between(omega, low, high, step="post", color=style["color"], alpha=0.15, linewidth=0)
+        axis.fill_between(omega, low * 100, high * 100, step="post", color=style["color"], alpha=0.15, linewidth=0)
 
 
 def _line_style(series: pd.DataFrame) -> dict[str, Any]:
