@@ -109,6 +109,17 @@ def test_sweeps_of_presets(preset: str, n_cells: int) -> None:
     assert len([name for name, _ in itertools.groupby(order)]) == len(set(order)), "each model is loaded once"
 
 
+def test_each_method_is_swept_over_its_own_weights_with_its_own_second_prompt() -> None:
+    made = {run.method.name: run for run in cells(["experiment=methods"])}
+    assert {"spa", "spa_probability", "spa_uncertainty", "cad", "cfg"} <= made.keys()
+    assert {name: (run.anchor.name, run.mask.name) for name, run in made.items() if name in ("spa", "cad", "cfg")} == {
+        "spa": ("description", "per_token"),
+        "cad": ("description", "removed"),
+        "cfg": ("prompt", "last_token"),
+    }
+    assert (made["spa"].omegas, made["cad"].omegas) == (omega.Interval(0.0, 0.5), omega.Interval(0.0, 1.0))
+
+
 def test_the_anchors_share_a_cell_with_the_main_table() -> None:
     """So its results are there already."""
 
