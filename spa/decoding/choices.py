@@ -13,11 +13,6 @@ from spa.decoding.lanes import Lane
 from spa.method import Method
 
 
-def is_line(lane: Lane, method: Method) -> bool:
-    """Whether a token that wins at both ends of the lane's omegas wins between them."""
-    return method.is_line or lane.omegas.lo == lane.omegas.hi
-
-
 def choose(
     lanes: Sequence[Lane], drafts: Sequence[Sequence[int]], logits: Tensor, method: Method
 ) -> list[tuple[Sequence[int], list[Choice]]]:
@@ -36,10 +31,10 @@ def choose(
     found: list[tuple[Sequence[int], list[Choice]]] = []
     start = 0
     for lane, draft in zip(lanes, drafts, strict=True):
-        kept = next((n for n, token in enumerate(draft) if ends[start + n] != (token, token)), len(draft))
+        kept = next((n for n, token in enumerate(draft) if ends[start + n] != (token, token, False)), len(draft))
         place = start + kept
-        low, high = ends[place]
-        if low == high and is_line(lane, method):
+        low, high, bent = ends[place]
+        if low == high and not bent:
             parts = [(low, lane.omegas)]
         else:
             branches = logits[originals[place]], logits[maskeds[place]]

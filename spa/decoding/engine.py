@@ -21,7 +21,7 @@ from torch import Tensor
 
 from spa.decoding import forward
 from spa.decoding.cache import RowCache
-from spa.decoding.choices import choose, is_line
+from spa.decoding.choices import choose
 from spa.decoding.drafts import Drafts, longest
 from spa.decoding.formula import Choice
 from spa.decoding.lanes import NOTHING_HIDDEN, UNLIMITED, Budget, Decoded, Lane, Request, Spent
@@ -224,7 +224,7 @@ class Engine:
     def _drafted(self) -> list[list[int]]:
         """A draft for each lane in flight, mostly empty."""
         most = longest(self.n_rows, self.model.device.type) if self.may_draft else 0
-        return [lane.drafted(most) if most and is_line(lane, self.method) else [] for lane in self.lanes]
+        return [lane.drafted(most) if most else [] for lane in self.lanes]
 
     def _step(self, drafts: list[list[int]]) -> Tensor:
         """Feed every lane its last token and its draft; logits of all rows, [B, S, V]."""

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from spa.decoding.methods import lines, scores
+from spa.decoding.methods import bends, lines, scores
 from spa.errors import SpaError
 from spa.method import SPA, Method
 from spa.omega import Interval, OmegaSet, Values
@@ -50,8 +50,10 @@ def choose_ends(
     omegas: Sequence[OmegaSet],
     method: Method = SPA,
     steps: Sequence[int] | None = None,
-) -> list[tuple[int, int]]:
-    """For each of L lanes, the tokens chosen at the lower and the upper end of its omegas.
+) -> list[tuple[int, int, bool]]:
+    """For each of L lanes, the tokens chosen at both ends of its omegas, and whether scores bend between them.
+
+    Where they do not they are lines, and a token that wins at both ends wins at all omegas.
 
     logits: [B, V]; originals, maskeds: row of each lane's branch, [L]. Where both are the same row, the lane is plain.
     steps: how many tokens each lane has chosen before, [L]; None: none.
@@ -62,12 +64,12 @@ def choose_ends(
     before = torch.tensor(steps or [0] * len(omegas), device=logits.device)
     ends = [_ends(logits, originals[part], maskeds[part], omegas[part], method, before[part]) for part in parts]
     table = torch.cat(ends).tolist()  # one transfer from the device
-    if not all(finite for _, _, finite in table):
+    if not all(finite for *_, finite in table):
         raise SpaError(
             "the model gives logits that are not finite (inf or nan); try dtype=float32 or dtype=bfloat16, without "
             "quantization"
         )
-    return [(first, last) for first, last, _ in table]
+    return [(first, last, bool(bent)) for first, last, bent, _ in table]
 
 
 def _ends(
@@ -78,14 +80,15 @@ def _ends(
     method: Method,
     steps: Tensor,
 ) -> Tensor:
-    """Token at the lower end, token at the upper end, and whether both scores are finite, [L, 3]."""
+    """Token at the lower end and at the upper end, whether scores bend between, and whether both are finite, [L, 4]."""
     ends = torch.tensor([[part.lo, part.hi] for part in omegas], dtype=torch.float64, device=logits.device)
-    at = scores(method, logits[originals], logits[maskeds], steps)
+    original, masked = logits[originals], logits[maskeds]
+    at, bent = scores(method, original, masked, steps), bends(method, original, masked, ends)
     single = all(part.lo == part.hi for part in omegas)
     low = at(ends[:, :1]).max(dim=-1)
     high = low if single else at(ends[:, 1:]).max(dim=-1)
     is_finite = low.values.isfinite() & high.values.isfinite()
-    return torch.stack([low.indices, high.indices, is_finite], dim=1)
+    return torch.stack([low.indices, high.indices, bent, is_finite], dim=1)
 
 
 def _choose_values(found: Tensor, omegas: Values) -> list[Choice]:

@@ -42,14 +42,32 @@ def scores(method: Method, original: Tensor, second: Tensor, steps: Tensor) -> C
     return lambda omegas: intercept + omegas * slope
 
 
+def bends(method: Method, original: Tensor, second: Tensor, omegas: Tensor) -> Tensor:
+    """Whether each lane's scores are no lines between two omegas, bool [L]. omegas: float64 [L, 2]; else as in `lines`.
+
+    Those of the package are lines for omegas from 0 on, as long as none of its bounds is reached.
+    """
+    if method.is_line:
+        return torch.zeros(len(original), dtype=torch.bool, device=original.device)
+    logits, difference = original.float().double(), original.float().double() - second.float().double()
+    adjustment = _weights(logits, omegas[:, 1:]) * difference
+    within = (adjustment.abs().amax(dim=-1) < 1e2) & (logits.abs().amax(dim=-1) < 9e2)
+    return (omegas[:, 0] != omegas[:, 1]) & ~(within & (omegas[:, 0] >= 0))
+
+
+def _weights(original: Tensor, omega: Tensor) -> Tensor:
+    """What the package multiplies each token's difference by where it weights by probability, [L, V]."""
+    p = original.softmax(dim=-1).clamp(min=1e-6)
+    return omega / p.amax(dim=-1, keepdim=True) * p
+
+
 def _by_the_package(original: Tensor, second: Tensor, omega: Tensor) -> Tensor:
     """The scores of `SPALogitsProcessor` of `anchoring` 0.1.0 with `modulated_by_prob`, its bounds included, [L, V].
 
     The difference is weighted by probability only for a strength, 1 + omega, above 1 or below -1.
     """
-    p = original.softmax(dim=-1).clamp(min=1e-6)
     difference = original - second
-    weighted = (omega / p.amax(dim=-1, keepdim=True) * p * difference).clamp(-1e2, 1e2)
+    weighted = (_weights(original, omega) * difference).clamp(-1e2, 1e2)
     plain = (omega * difference).clamp(-1e3, 1e3)
     found = (original + torch.where((omega > 0) | (omega < -2), weighted, plain)).clamp(-1e3, 1e3)
     found = torch.where((omega + 1).abs() < 1e-4, second, found)

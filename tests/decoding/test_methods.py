@@ -143,7 +143,7 @@ def test_lanes_are_weighted_by_their_own_steps() -> None:
     method = Method(schedule="rise", schedule_tokens=4)
     logits, steps = torch.cat([original, second]), [0, 2, 9]
     ends = choose_ends(logits, [0, 1, 2], [3, 4, 5], [Interval(0.0, 5.0)] * 3, method, steps)
-    for lane, (low, high) in enumerate(ends):
+    for lane, (low, high, _) in enumerate(ends):
         strength = min(1, steps[lane] / 4)
         assert low == int(original[lane].argmax())
         assert high == int((original[lane] + 5 * strength * (original[lane] - second[lane])).argmax())

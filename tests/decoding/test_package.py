@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 import tiny
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from transformers import GenerationConfig, LogitsProcessorList
 
 import spa
 from spa.decoding import forward
 from spa.decoding.engine import Engine
-from spa.decoding.formula import choose
+from spa.decoding.formula import choose, choose_ends
 from spa.decoding.lanes import Request
 from spa.decoding.stopping import NeverStop
 from spa.errors import SpaError
@@ -103,6 +105,31 @@ def test_between_the_ends_another_token_may_win() -> None:
     assert len(set(tokens.values())) > 1
     parts = choose(original, second, Values(tuple(tokens)), PACKAGE)
     assert {omega: token for token, part in parts for omega in part.values} == tokens
+
+
+@given(st.integers(0, 10**6), st.sampled_from([1.0, 30.0, 400.0]), st.floats(-3, 20), st.floats(0, 20))
+def test_where_scores_do_not_bend_the_ends_stand_for_all(seed: int, spread: float, lo: float, width: float) -> None:
+    draw = torch.Generator().manual_seed(seed)
+    logits = torch.randn(2, 7, generator=draw) * spread
+    omegas = sorted({lo, lo + width, *(lo + width * torch.rand(9, generator=draw)).tolist()})
+    ((low, high, bent),) = choose_ends(logits, [0], [1], [Values(tuple(omegas))], PACKAGE)
+    chosen = [choose(logits[0], logits[1], Values((omega,)), PACKAGE)[0][0] for omega in omegas]
+    assert (low, high) == (chosen[0], chosen[-1])
+    assert bent or low != high or set(chosen) == {low}
+
+
+def test_scores_bend_at_the_bounds_and_below_0() -> None:
+    calm, wild = torch.tensor([[3.0, 2.0], [1.0, 2.5]]), torch.tensor([[3.0, 2.0], [-50.0, 2.5]])
+
+    def bent(logits: Any, *omegas: float) -> bool:
+        return choose_ends(logits, [0], [1], [Values(omegas)], PACKAGE)[0][2]
+
+    assert not bent(calm, 0.0, 19.0)
+    assert not bent(wild, 0.0, 1.0)
+    assert bent(wild, 0.0, 2.0)
+    assert bent(calm, -0.5, 0.5)
+    assert bent(calm * 400, 0.0, 0.001)
+    assert not bent(wild, 19.0)
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])
