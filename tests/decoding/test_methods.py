@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 import tiny
 import torch
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 from transformers import GenerationConfig
 
 import spa
+from spa.config import CONF, load_method
 from spa.decoding.formula import choose, choose_ends
 from spa.decoding.methods import lines
 from spa.errors import SpaError
@@ -106,6 +108,29 @@ def test_an_interval_is_what_single_omegas_give(model: Any, name: str) -> None:
             part = next(each for each in parts if holds(each.omega_lo, each.omega_hi, omega, 3.0))
             if min(omega - part.omega_lo, part.omega_hi - omega) > CLOSE:
                 assert single.token_ids == part.token_ids
+
+
+PRESETS = sorted(path.stem for path in (CONF / "method").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if load_method(name).is_line])
+def test_an_interval_of_each_preset_is_what_single_omegas_give(name: str) -> None:
+    """With its own second prompt, over the weights that it is compared over."""
+    preset = yaml.safe_load((CONF / "method" / f"{name}.yaml").read_text())
+    masks = [choice["override /mask"] for choice in preset.get("defaults", []) if "override /mask" in choice]
+    weights, (mask,) = preset.get("method", preset)["weights"], masks or ["per_token"]
+    model, method = tiny.model("llama", vocabulary=len(TOKENIZER)), load_method(name)
+    whole = decoded(model, weights, method, mask)
+    lo, hi = map(float, weights.split(".."))
+    assert (whole[0][0].omega_lo, whole[0][-1].omega_hi) == (lo, hi)
+    compared = 0
+    for omega in torch.rand(8, generator=torch.Generator().manual_seed(2)).mul(hi - lo).add(lo).tolist():
+        for texts, (single,) in zip(whole, decoded(model, omega, method, mask), strict=True):
+            part = texts.at(omega)
+            if min(omega - part.omega_lo, part.omega_hi - omega) > CLOSE:
+                compared += 1
+                assert single.token_ids == part.token_ids
+    assert compared > 16
 
 
 @pytest.mark.parametrize("omega", [-0.5, 0.5, 2.0])
