@@ -71,7 +71,7 @@ def test_one_array_for_each_model_with_what_it_needs(submitted: Callable[..., di
         assert (flags["array"], flags["partition"], flags["constraint"]) == ("0-1%2", "gpu", "h100")
         assert (flags["gpus-per-node"], flags["time"], flags["signal"]) == ("1", "720", "USR2@120")
         assert "requeue" in flags
-    assert (small["mem"], large["mem"]) == ("17GB", "79GB")
+    assert (small["mem"], large["mem"]) == ("25GB", "87GB")
     assert "export HF_HUB_OFFLINE=1" in scripts["codegen_350m_mono"]
 
 
