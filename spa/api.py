@@ -201,8 +201,6 @@ def _anchored(
 ) -> list[tuple[list[str], list[Content]]]:
     """Each prompt's roles, none for a string, and its contents."""
     named = [[]] * len(prompts) if anchors is None else anchors
-    if len(named) != len(prompts):
-        raise SpaError(f"anchors must hold a list of strings for each of the {len(prompts)} prompts")
     return [
         messages.read(prompt, strings, f"prompts[{number}]")
         for number, (prompt, strings) in enumerate(zip(prompts, named, strict=True))

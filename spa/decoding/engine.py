@@ -121,8 +121,9 @@ class Engine:
         stream = TextStream.after(request.original_ids, self.detokenize)
         spent = self.spent.setdefault(request.task_id, Spent())
         spent.lanes += 1
-        drafts = self.drafts.setdefault(request.task_id, Drafts(request.original_ids))
-        return Lane(request, request.omegas, stream, request.stop, spent, drafts)
+        if request.task_id not in self.drafts:
+            self.drafts[request.task_id] = Drafts(request.original_ids)
+        return Lane(request, request.omegas, stream, request.stop, spent, self.drafts[request.task_id])
 
     @torch.inference_mode()
     def _advance(self) -> None:

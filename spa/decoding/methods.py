@@ -37,7 +37,8 @@ def lines(method: Method, original: Tensor, second: Tensor, steps: Tensor) -> tu
 def scores(method: Method, original: Tensor, second: Tensor, steps: Tensor) -> Callable[[Tensor], Tensor]:
     """A function from the lanes' omegas, float64 [L, 1], to what their tokens score, float64 [L, V]; see `lines`."""
     if not method.is_line:
-        return functools.partial(_by_the_package, original.float().double(), second.float().double())
+        logits = original.float().double()
+        return functools.partial(_by_the_package, logits, second.float().double(), _probabilities(logits))
     intercept, slope = lines(method, original, second, steps)
     return lambda omegas: intercept + omegas * slope
 
@@ -49,25 +50,29 @@ def bends(method: Method, original: Tensor, second: Tensor, omegas: Tensor) -> T
     """
     if method.is_line:
         return torch.zeros(len(original), dtype=torch.bool, device=original.device)
-    logits, difference = original.float().double(), original.float().double() - second.float().double()
-    adjustment = _weights(logits, omegas[:, 1:]) * difference
+    logits = original.float().double()
+    adjustment = _weights(_probabilities(logits), omegas[:, 1:]) * (logits - second.float().double())
     within = (adjustment.abs().amax(dim=-1) < 1e2) & (logits.abs().amax(dim=-1) < 9e2)
     return (omegas[:, 0] != omegas[:, 1]) & ~(within & (omegas[:, 0] >= 0))
 
 
-def _weights(original: Tensor, omega: Tensor) -> Tensor:
+def _probabilities(original: Tensor) -> Tensor:
+    """The package's p_v, [L, V]."""
+    return original.softmax(dim=-1).clamp(min=1e-6)
+
+
+def _weights(p: Tensor, omega: Tensor) -> Tensor:
     """What the package multiplies each token's difference by where it weights by probability, [L, V]."""
-    p = original.softmax(dim=-1).clamp(min=1e-6)
     return omega / p.amax(dim=-1, keepdim=True) * p
 
 
-def _by_the_package(original: Tensor, second: Tensor, omega: Tensor) -> Tensor:
+def _by_the_package(original: Tensor, second: Tensor, p: Tensor, omega: Tensor) -> Tensor:
     """The scores of `SPALogitsProcessor` of `anchoring` 0.1.0 with `modulated_by_prob`, its bounds included, [L, V].
 
     The difference is weighted by probability only for a strength, 1 + omega, above 1 or below -1.
     """
     difference = original - second
-    weighted = (_weights(original, omega) * difference).clamp(-1e2, 1e2)
+    weighted = (_weights(p, omega) * difference).clamp(-1e2, 1e2)
     plain = (omega * difference).clamp(-1e3, 1e3)
     found = (original + torch.where((omega > 0) | (omega < -2), weighted, plain)).clamp(-1e3, 1e3)
     found = torch.where((omega + 1).abs() < 1e-4, second, found)

@@ -8,7 +8,7 @@ import pandas as pd
 from spa.analysis.formats import benchmark_name, p_text, percent, signed
 from spa.omega import holds, omega_text
 from spa.records import READING
-from spa.report.tables import RUN, Format, Table
+from spa.report.tables import RUN, Format, Table, differing
 
 NOTE = (
     "95% CI: Wilson score interval. Delta (points), fixed, broken and p (exact two-sided McNemar test) compare with "
@@ -48,16 +48,13 @@ def _thinned(run: pd.DataFrame) -> pd.DataFrame:
 
 def _names(data: pd.DataFrame) -> dict[str, Any]:
     """The columns that name a cell; further settings only where the runs of one model differ in them."""
-    by_model = data.groupby("model")
-    differing = [
-        name for name in ("method", "profile", "template", "extraction") if (by_model[name].nunique() > 1).any()
-    ]
+    further = differing(data, ("method", "profile", "template", "extraction"))
     return {
         "Model": data["model"],
         "Weights": [dtype if q == "none" else f"{dtype}, {q}" for dtype, q in _pairs(data, "dtype", "quantization")],
         "Benchmark": data["benchmark"].map(benchmark_name),
         "Anchor (mask)": [f"{anchor} ({mask})" for anchor, mask in _pairs(data, "anchor", "mask")],
-        **{name.capitalize(): data[name] for name in differing},
+        **{name.capitalize(): data[name] for name in further},
     }
 
 

@@ -1,12 +1,10 @@
 """The table that compares methods; the numbers are `analysis.methods`'."""
 
-from collections.abc import Sequence
-
 import pandas as pd
 
 from spa.analysis.formats import benchmark_name, percent, signed
 from spa.report.paper_tables import CHOSEN, HERE, RESAMPLED, Columns, with_weights
-from spa.report.tables import Table, shown_as
+from spa.report.tables import Table, differing, shown_as
 
 TITLE = "Methods: SPA and its neighbours, each tuned for itself"
 NOTES = (
@@ -52,12 +50,6 @@ def methods_table(rows: pd.DataFrame) -> list[Table]:
         second_prompt=rows["anchor"] + " (" + rows["mask"] + ")",
         published_weight=rows["scale"] + " " + rows["on_scale"].map(_omega),
     )
-    further = _differing(rows)
+    further = differing(rows, ("profile", "template", "extraction"))
     names = _NAMES | {name.capitalize(): (name, str) for name in further}
     return [Table("methods", TITLE, rows, shown_as(named, names | _NUMBERS), len(names), NOTES)]
-
-
-def _differing(rows: pd.DataFrame) -> Sequence[str]:
-    """Further settings, where the rows of one model differ in them."""
-    by_model = rows.groupby("model")
-    return [name for name in ("profile", "template", "extraction") if (by_model[name].nunique() > 1).any()]

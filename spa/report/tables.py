@@ -1,6 +1,6 @@
 """Tables as readers get them: on a terminal, as Markdown, LaTeX and CSV files, and on the HTML page."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,6 +90,12 @@ class Table:
 def pipe_table(rows: Sequence[Sequence[str]], headings: Sequence[str], alignment: Sequence[str]) -> str:
     """Markdown, of cells as they stand; alignment: "left" or "right" for each column."""
     return _tabulated(rows, headings, alignment, "pipe")
+
+
+def differing(data: pd.DataFrame, names: Iterable[str]) -> list[str]:
+    """The columns in which the rows of some model differ."""
+    by_model = data.groupby("model")
+    return [name for name in names if (by_model[name].nunique() > 1).any()]
 
 
 def shown_as(data: pd.DataFrame, headings: Mapping[str, tuple[str, Format]]) -> pd.DataFrame:

@@ -14,11 +14,13 @@ from spa.tasks.masking import Content
 FORM = '{"role": ..., "content": ..., "anchors": [...]}, the anchors where there are any'
 
 
-def read(prompt: Any, anchored: Sequence[str], name: str) -> tuple[list[str], list[Content]]:
+def read(
+    prompt: str | Sequence[Mapping[str, Any]], anchored: Sequence[str], name: str
+) -> tuple[list[str], list[Content]]:
     """The roles of the messages, none for a string, and each content without its tags.
 
     anchored: strings to anchor wherever they stand, beside the tagged ones; in messages, in any of them. name: whose
-    prompt it is, for errors. Raises SpaError for what is no prompt, and for an anchor that occurs nowhere.
+    prompt it is, for errors. Raises SpaError for what is no message, and for an anchor that occurs nowhere.
     """
     if isinstance(prompt, str):
         return [], [_content(prompt, anchored, name)]
@@ -33,10 +35,8 @@ def read(prompt: Any, anchored: Sequence[str], name: str) -> tuple[list[str], li
     return roles, [_with(content, strings, name) for content, strings in zip(contents, found, strict=True)]
 
 
-def _checked(prompt: Any, name: str) -> tuple[list[str], list[str], list[list[str]]]:
+def _checked(prompt: Sequence[Mapping[str, Any]], name: str) -> tuple[list[str], list[str], list[list[str]]]:
     """Roles, contents and anchors of a list of messages."""
-    if not isinstance(prompt, Sequence) or not all(isinstance(message, Mapping) for message in prompt):
-        raise SpaError(f"{name} is neither a string nor a list of messages {FORM}")
     for at, message in enumerate(prompt):
         strings = message.get("anchors", [])
         texts = [message.get("role"), message.get("content"), *(strings if isinstance(strings, list) else [None])]

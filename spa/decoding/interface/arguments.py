@@ -34,8 +34,8 @@ def check_prompts(prompts: Any, anchors: Any) -> None:
     for number, prompt in enumerate(prompts):
         if not isinstance(prompt, str) and items(prompt, Mapping) is None:
             raise SpaError(f"prompts[{number}] is a {type(prompt).__name__}; give a string or a list of messages")
-    listed = () if anchors is None else items(anchors, object)
-    if listed is None or any(items(strings, str) is None for strings in listed):
+    listed = ((),) * len(prompts) if anchors is None else items(anchors, object)
+    if listed is None or len(listed) != len(prompts) or any(items(strings, str) is None for strings in listed):
         raise SpaError(f"anchors must hold a list of strings for each of the {len(prompts)} prompts")
 
 
