@@ -36,7 +36,11 @@ def test_what_the_readme_says_of_the_intervals() -> None:
     assert len(methods) == 2 * 6
     assert not (methods["delta_low"] > 0).any()
     assert ((methods["less_low"] <= 0) & (methods["less_high"] >= 0) | (methods["method"] == "spa")).all()
-    assert "Context-aware decoding at alpha = 1 loses nine points, and its interval lies below 0" in readme
+    assert "Context-aware decoding at alpha = 1 loses nine points and the package at strength 20 eighteen" in readme
+    strongest = pd.read_csv(gains).query("method == 'spa_package' and omega_lo == 19")
+    assert len(strongest) == 2
+    assert (strongest["delta"].round(2) <= -0.18).all()
+    assert (strongest["delta_high"] < 0).all()
     last = pd.read_csv(gains).query("method == 'cad' and omega_hi == 1").drop_duplicates("benchmark", keep="last")
     assert len(last) == 2
     assert (last["delta"].round(2) == -0.09).all()

@@ -15,6 +15,7 @@ from spa.report.figures.drawing import COLOURS, COLUMN_WIDTH, DOTTED, STYLE, Dra
 IN_A_COLUMN = 3  # panels beside each other; up to IN_A_PAGE share the width of two columns
 IN_A_PAGE = 6
 PANEL_HEIGHT = 1.35
+WIDE = 10  # a grid that reaches beyond this omega stands on a logarithmic axis from 1 on
 AROUND = 1.0  # inches above and below the panels: titles, the axis, the legend
 
 PANEL = ["method", "anchor", "mask"]  # a column of panels each
@@ -75,6 +76,8 @@ def _draw_panel(axis: Axes, rows: pd.DataFrame) -> None:
         omega, delta, low, high = (rows[name].to_numpy() for name in ("omega_lo", "delta", "delta_low", "delta_high"))
         axis.vlines(omega, low * 100, high * 100, color=COLOURS[0], linewidth=0.8)
         axis.plot(omega, delta * 100, "o", color=COLOURS[0], markersize=3)
+        if omega[-1] > WIDE:
+            axis.set_xscale("symlog", linthresh=1)
     axis.axhline(0, zorder=1, linewidth=0.7, **DOTTED)
     draw_grid(axis, "y")
 
@@ -94,7 +97,8 @@ def _name_axis(axis: Axes, rows: pd.DataFrame) -> None:
     equal = "" if scale == "omega" else f" = {symbol}" + (f" \N{MINUS SIGN} {at_zero:g}" if at_zero else "")
     axis.set_xlabel(rf"$\omega${equal}")
     axis.tick_params(labelbottom=True)
-    axis.locator_params(axis="x", nbins=3, steps=[1, 2.5, 5, 10])
+    if axis.get_xscale() == "linear":
+        axis.locator_params(axis="x", nbins=3, steps=[1, 2.5, 5, 10])
     axis.xaxis.set_major_formatter("{x:g}")
 
 
