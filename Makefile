@@ -14,10 +14,10 @@ ARGS ?=
 
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help setup reproduce attention plan fetch submit report test check doctor architectures bench documents clean
+.PHONY: help setup reproduce attention plan fetch submit report test check check-gpu doctor architectures bench documents clean
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 setup: $(READY) ## make .venv from pinned versions, and install bubblewrap where that is possible
 
@@ -51,6 +51,9 @@ check: setup ## formatting, lint, types, order of imports
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+check-gpu: setup ## on a machine with an NVIDIA GPU, first of all: decoding there beside independent decoders
+	@$(BIN)/python -m pytest -q -m gpu tests/decoding/steps $(ARGS)
 
 doctor: setup ## is this machine fit to score? ARGS=--quick for a few tasks only
 	@$(BIN)/python scripts/doctor.py $(ARGS)

@@ -43,6 +43,7 @@ CONF = shipped("conf")
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 QUANTIZATIONS = ("none", "int8", "nf4")
+BACKENDS = ("auto", "eager", "graph", "compile")
 KINDS = ("chat", "base")
 FAMILIES = ("humaneval", "mbpp")
 MOST_LANES = 96  # of batch_size=auto; beyond this a CPU gains nothing and a GPU little
@@ -98,6 +99,7 @@ class Cell:
     dtype: str  # "auto" where the hardware decides
     quantization: str  # never "auto"
     parked_gib: float
+    backend: str
     drafts: bool
     strict: bool
     seed: int
@@ -201,6 +203,7 @@ def _check(cell: Cell) -> None:
     _check_choice("quantization", cell.quantization, QUANTIZATIONS)
     if not cell.sandbox.startswith("apptainer:"):
         _check_choice("sandbox", cell.sandbox, SANDBOXES)
+    _check_choice("backend", cell.backend, BACKENDS)
     _check_choice("extraction", cell.extraction, EXTRACTIONS)
     _check_choice("template", cell.template, [path.stem for path in sorted((CONF / "templates").glob("*.yaml"))])
     counts = [(name, getattr(cell, name)) for name in COUNTS]

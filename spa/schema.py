@@ -141,6 +141,7 @@ class RunConfig:
     dtype: str = "auto"  # "auto": the model's
     quantization: str = "auto"  # "auto": the model's
     parked_gib: float = 8.0  # main memory for lanes that exceed the batch; what exceeds it is read again
+    backend: str = "auto"  # how steps are run: "eager", "graph" (a CUDA graph; "auto" on a GPU) or "compile"
     drafts: bool = True  # where few rows are in flight, check several probable tokens in one pass
     strict: bool = False  # one row per forward pass: exact with int8, slow
     seed: int = 0  # of python, numpy and torch; greedy decoding draws nothing, so it decides no text

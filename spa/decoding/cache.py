@@ -8,6 +8,8 @@ CPU the system gives each part of it when it is first written.
 Letters: B rows of a forward pass, S new tokens a row, H key-value heads, D head size, R rows and C slots of storage.
 """
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +20,8 @@ from transformers.cache_utils import CacheLayerMixin
 
 from spa.decoding.cpu import memory
 
+Move = tuple[int, int, int]  # row to copy, row to overwrite, slots of it
+Rows = int | Tensor
 SavedRow = list[tuple[Tensor, ...]]  # keys and values [H, width, D] of each layer
 
 
@@ -28,7 +32,7 @@ class Window:
     first_row: int
     slots: Tensor  # [B, S] where each new token is written
     width: int  # slots that attention may read, the new ones included
-    hidden: Tensor | None = None  # bool [B, <= width], True at slots that no token of the row attends to
+    hidden: Tensor  # bool [B, any], True at slots that no token of the row attends to; what is beyond them is seen
     is_used: bool = False  # whether the model has made its masks by it
 
 
@@ -68,9 +72,9 @@ class RowLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         """Keys and values; nothing in a layer that reads those of another one (Gemma 3n, Gemma 4)."""
         return () if self.keys is None or self.values is None else (self.keys, self.values)
 
-    def copy_row(self, source: int, target: int, width: int) -> None:
+    def copy_rows(self, sources: Rows, targets: Rows, width: int) -> None:
         for states in self.states:
-            states[target, :, :width] = states[source, :, :width]
+            states[targets, :, :width] = states[sources, :, :width]
 
     def save_row(self, row: int, width: int, device: str | None) -> tuple[Tensor, ...]:
         return tuple(states[row, :, :width].to(device, copy=True) for states in self.states)
@@ -96,7 +100,7 @@ class RowCache(Cache):
     def __init__(self, n_layers: int, rows: int, slots: int) -> None:
         self.rows = rows
         self.slots = slots
-        self.window = Window(0, torch.empty(0, 0, dtype=torch.long), 0)
+        self.window = Window(0, torch.empty(0, 0, dtype=torch.long), 0, torch.empty(0, 0, dtype=torch.bool))
         self.row_layers = [RowLayer(self) for _ in range(n_layers)]
         super().__init__(layers=[*self.row_layers])
 
@@ -109,10 +113,18 @@ class RowCache(Cache):
         """Where the queries begin: in a place of its own for each row, which `masks` understands."""
         return self.window
 
-    def copy_row(self, source: int, target: int, width: int) -> None:
-        """Copy the first `width` slots of a row over another row."""
+    def copy_rows(self, moves: Sequence[Move]) -> None:
+        """Copy the first slots of rows over other rows, none of which is a source."""
+        devices = {states.device for layer in self.row_layers for states in layer.states}
+        if not moves or devices == {torch.device("cpu")}:  # several at once need memory for all of them on the way
+            for layer, (source, target, width) in itertools.product(self.row_layers, moves):
+                layer.copy_rows(source, target, width)
+            return
+        rows = {device: torch.tensor(moves, device=device).unbind(dim=1) for device in devices}
         for layer in self.row_layers:
-            layer.copy_row(source, target, width)
+            for states in layer.states[:1]:
+                sources, targets, _ = rows[states.device]
+                layer.copy_rows(sources, targets, max(width for *_, width in moves))
 
     def save_row(self, row: int, width: int, device: str | None = None) -> SavedRow:
         """Copy the first `width` slots of a row out of the cache, to `device` or where they are."""

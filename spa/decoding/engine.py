@@ -13,26 +13,31 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from spa.decoding import forward
 from spa.decoding.cache import RowCache
-from spa.decoding.choices import choose
 from spa.decoding.drafts import Drafts, longest
-from spa.decoding.formula import Choice
-from spa.decoding.lanes import NOTHING_HIDDEN, UNLIMITED, Budget, Decoded, Lane, Request, Spent
+from spa.decoding.formula import Choice, choose_ends
+from spa.decoding.lanes import UNLIMITED, Budget, Decoded, Lane, Request, Spent
 from spa.decoding.prefixes import PrefixReader
+from spa.decoding.rows import Parking, lay_out
 from spa.decoding.sharing import ALL, Sharing
+from spa.decoding.steps import backends
+from spa.decoding.steps.passes import Answer, Drafted, Pass, Places, prepare
+from spa.decoding.steps.step import Step
 from spa.decoding.stopping import Detokenize, TextStream, text_after
 from spa.errors import SpaError
 from spa.method import SPA, Method
 from spa.omega import has_zero, size
 
 log = logging.getLogger(__name__)
+
+# Not cuDNN's, which torch prefers on Hopper: it plans anew for every width, and those of prompts are all different.
+ATTENTION_KERNELS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
 class Engine:
@@ -43,6 +48,8 @@ class Engine:
     parked_gib: memory for the rows of parked lanes.
     drafts: check several probable tokens in one pass where few rows are in flight; see `spa.decoding.drafts`.
     n_tokens: ids from here on are never chosen; an output layer may be wider than the tokenizer's vocabulary.
+    backend: how steps are run: "auto", or one of `spa.decoding.steps.backends`. On a GPU the pass behind the next one
+    is started before the next one's tokens are read, wherever nothing is drafted.
     After an out-of-memory error the batch is halved and decoding goes on; `halvings` lists the sizes tried in vain.
     """
 
@@ -58,29 +65,32 @@ class Engine:
         method: Method = SPA,
         drafts: bool = True,
         parked_gib: float = math.inf,
+        backend: str = "auto",
     ) -> None:
         self.model = model
         self.vocabulary = n_tokens
         self.eos_ids = frozenset(eos_ids)
         self.detokenize = detokenize
         self.batch_size = batch_size
-        self.strict = strict
         self.budget = budget
         self.method = method
         self.halvings: list[int] = []
         self.waiting: deque[Lane] = deque()  # not begun, or to be read again
         self.parked: deque[Lane] = deque()  # their rows are in host memory, or dropped
-        self.parked_bytes, self.most_parked = 0, parked_gib * 2**30
+        self.parking = Parking(parked_gib * 2**30)
         self.lanes: list[Lane] = []  # in flight
         self.finished: list[Decoded] = []  # not given out yet
         self.n_tokens = 0  # chosen so far
         self.spent: dict[str, Spent] = {}  # by task
         self.drafts: dict[str, Drafts] = {}  # by task
         self.branches = 2
-        self.sharing = Sharing.of(model.config)
-        self.may_draft = drafts and not strict and budget.steps is None and self.sharing == ALL
-        self.cache = RowCache(self._layers, 0, 0)
-        self.prefixes = PrefixReader(model, self.cache, strict)
+        self.sharing = Sharing.of(model.config, alone=strict)
+        self.may_draft = drafts and budget.steps is None and self.sharing == ALL
+        self.looks_ahead = model.device.type == "cuda" and self.sharing == ALL
+        self.ahead: Pass | None = None  # the pass behind the one whose tokens are read next
+        self.backend_name = backends.resolve(backend, model, self.sharing)
+        self.shapes = backends.shapes(self.backend_name)
+        self._new_cache(0)
 
     def decode(self, requests: Iterable[Request]) -> Iterator[Decoded]:
         """Yield each text as soon as it is finished, in no particular order."""
@@ -101,7 +111,7 @@ class Engine:
             try:
                 self._advance()
             except RuntimeError as error:
-                if not _out_of_memory(error):
+                if not backends.is_out_of_memory(error):
                     raise
                 self._halve()
             finished, self.finished = self.finished, []
@@ -126,6 +136,7 @@ class Engine:
         return Lane(request, request.omegas, stream, request.stop, spent, self.drafts[request.task_id])
 
     @torch.inference_mode()
+    @sdpa_kernel(ATTENTION_KERNELS)
     def _advance(self) -> None:
         """One forward pass, of the lanes that join or else of those in flight, and what follows from it.
 
@@ -135,24 +146,25 @@ class Engine:
         self._unpark()
         self._read_again()
         joining = [self.waiting.popleft() for _ in range(min(self.batch_size - len(self.lanes), len(self.waiting)))]
-        lanes = joining or self.lanes
-        drafts = [[]] * len(lanes) if joining else self._drafted()
         try:
-            logits = self._join(joining)[:, None] if joining else self._step(drafts)
-            choices = choose(lanes, drafts, logits[:, :, : self.vocabulary], self.method)
+            now = self._join(joining) if joining else self._step()
+            choices = [(lane, *now.choices(lane)) for lane in now.places.first]
         except BaseException:
             self.waiting.extendleft(reversed(joining))
             raise
+        others = [lane for lane in self.lanes if lane not in now.places.first]
         continuing: list[Lane] = []
         ended: list[tuple[Lane, str]] = []
-        for lane, (kept, parts) in zip(lanes, choices, strict=True):
-            lane.batch_rows = max(lane.batch_rows, len(logits))
+        for lane, kept, parts in choices:
+            lane.batch_rows = max(lane.batch_rows, now.n_rows)
             taken, reason = lane.take(kept, self.eos_ids)
             lane.spent.steps += taken
             self.n_tokens += taken
             if reason is not None:
                 ended.append((lane, reason))
                 continue
+            if self.ahead and parts[0][0] != now.low(lane):  # tied scores: the pass ahead was fed another one
+                self.ahead.forget(lane)
             given_up = self._charge(lane, parts)
             for number, (child, (token, _)) in enumerate(zip(lane.split(parts), parts, strict=True)):
                 reason = "budget" if number in given_up else child.push(token, self.eos_ids)
@@ -162,7 +174,7 @@ class Engine:
                     ended.append((child, reason))
                 self.n_tokens += 1
         try:
-            self._lay_out([*self.lanes, *continuing] if joining else continuing)
+            self._lay_out([*others, *continuing])
         finally:
             share = (time.perf_counter() - started) / (len(continuing) + len(ended))
             for lane in [*continuing, *(lane for lane, _ in ended)]:
@@ -192,18 +204,11 @@ class Engine:
         """
         for _ in range(min(len(self.parked), self.batch_size - len(self.lanes))):
             lane = self.parked[0]
-            lane.rows = [self.n_rows + branch for branch in range(len(lane.saved))]
-            for row, saved in zip(lane.rows, lane.saved, strict=True):
-                self.cache.load_rows(row, row + 1, saved)
-            self.parked_bytes -= self._saved_bytes(lane)
-            lane.saved = []
+            self.parking.give_back(self.cache, lane, self.n_rows)
             if lane.rows:
                 self.lanes.append(self.parked.popleft())
             else:
                 self.waiting.appendleft(self.parked.popleft())
-
-    def _saved_bytes(self, lane: Lane) -> int:
-        return sum(states.nbytes for saved in lane.saved for layer in saved for states in layer)
 
     def _read_again(self) -> None:
         """Send back to the beginning what the next token would take over the model's switch; see `sharing`."""
@@ -216,63 +221,49 @@ class Engine:
             self.waiting.extendleft(reversed(crossing))
             self._lay_out([lane for lane in self.lanes if lane.rows])
 
-    def _join(self, lanes: list[Lane]) -> Tensor:
-        """Read the lanes' prefixes into new rows, first all original ones, then the masked; their logits, [B, V]."""
+    def _join(self, lanes: list[Lane]) -> Pass:
+        """Read the lanes' prefixes into new rows, first all original ones, then the masked."""
         if self.prefixes.common is None:
             self.prefixes.read_common([lane.request.original_ids for lane in [*lanes, *self.waiting]])
-        return self.prefixes.read(lanes, self.n_rows)
+        first_row = self.n_rows
+        logits = self.prefixes.read(lanes, first_row)[:, : self.vocabulary]
+        places = Places.of(lanes, first_row=first_row)
+        rows, omegas = (tensor.to(logits.device) for tensor in places.tensors(len(lanes)))
+        ends = choose_ends(logits, rows, omegas, self.method, places.plain, places.single)
+        return Pass(self.method, {}, places, Answer(ends), logits, len(logits))
 
-    def _drafted(self) -> list[list[int]]:
-        """A draft for each lane in flight, mostly empty."""
-        most = longest(self.n_rows, self.model.device.type) if self.may_draft else 0
-        return [lane.drafted(most) if most else [] for lane in self.lanes]
+    def _step(self) -> Pass:
+        """Feed every lane its last token and its draft, unless they are under way already."""
+        now, self.ahead = self.ahead or self._start(self._drafted(), {}), None
+        if self.looks_ahead and not now.drafts and not any(lane.place for lane in self.lanes if self.may_draft):
+            self.ahead = self._start({}, now.places.first)
+        return now
 
-    def _step(self, drafts: list[list[int]]) -> Tensor:
-        """Feed every lane its last token and its draft; logits of all rows, [B, S, V]."""
-        n_rows = self.n_rows
-        tokens, positions, hidden = [[0]] * n_rows, [0] * n_rows, [NOTHING_HIDDEN] * n_rows
-        for lane, draft in zip(self.lanes, drafts, strict=True):
-            for row, prompt, unseen in zip(lane.rows, lane.prompts, lane.hidden, strict=True):
-                tokens[row] = [lane.tokens[-1], *draft]
-                positions[row] = len(prompt) + len(lane.tokens) - 1
-                hidden[row] = unseen
-        runs: Iterable[slice] = self.sharing.runs(positions, [position + 1 for position in positions])
-        if self.strict:
-            runs = [slice(row, row + 1) for row in range(n_rows)]
-        logits = [
-            forward.step(self.model, self.cache, run.start, tokens[run], positions[run], hidden[run]) for run in runs
-        ]
-        return torch.cat(logits) if len(logits) > 1 else logits[0]
+    def _drafted(self) -> dict[Lane, list[int]]:
+        """The drafts of the lanes in flight that have one."""
+        most = longest(self.shapes.rows(self.n_rows), self.model.device.type) if self.may_draft else 0
+        drafts = {lane: lane.drafted(most) for lane in self.lanes} if most else {}
+        return {lane: draft for lane, draft in drafts.items() if draft}
+
+    def _start(self, drafts: Drafted, before: Mapping[Lane, int]) -> Pass:
+        """Start a pass of the lanes in flight.
+
+        before: those whose last token was not read yet, and where the pass before chooses it.
+        """
+        device, slots = self.model.device.type, self.cache.slots
+        shape, inputs, places = prepare(self.lanes, drafts, before, self.shapes, slots, self.sharing, device)
+        ends, logits = self.backend.run(shape, inputs)
+        return Pass(self.method, drafts, places, Answer(ends), logits, self.n_rows)
 
     def _lay_out(self, lanes: list[Lane]) -> None:
-        """Give the lanes the rows 0..n-1: most stay where they are, children and rows beyond the end are copied.
-
-        What exceeds the batch is parked, or dropped where there is no room for it.
-        """
+        """Give the lanes rows as far as the batch goes; what exceeds it is parked."""
         self.lanes, surplus = lanes[: self.batch_size], lanes[self.batch_size :]
         self.parked += surplus
         for lane in surplus:
-            branches = list(zip(lane.rows, lane.widths, strict=False))
-            if self.parked_bytes + self.cache.slot_bytes * sum(width for _, width in branches) <= self.most_parked:
-                lane.saved = [self.cache.save_row(row, width, "cpu") for row, width in branches]
-                self.parked_bytes += self._saved_bytes(lane)
-            lane.rows = []
-        claims = [(lane, lane.rows[: len(lane.prompts)]) for lane in self.lanes]
-        n_rows = sum(len(rows) for _, rows in claims)
-        stays: set[int] = set()
-        moves: list[tuple[Lane, int, int]] = []  # lane, branch, source row
-        for lane, rows in claims:
-            lane.rows = list(rows)
-            for branch, row in enumerate(rows):
-                if row < n_rows and row not in stays:
-                    stays.add(row)
-                else:
-                    moves.append((lane, branch, row))
-        targets = [row for row in range(n_rows) if row not in stays]
-        # No target is a source: a source stays or lies beyond the end.
-        for (lane, branch, source), target in zip(moves, targets, strict=True):
-            self.cache.copy_row(source, target, lane.widths[branch])
-            lane.rows[branch] = target
+            self.parking.take(self.cache, lane)
+        self.cache.copy_rows(lay_out(self.lanes))
+        if self.ahead and not self.ahead.keep(self.lanes):
+            self.ahead = None
 
     def _decoded(self, lane: Lane, reason: str) -> Decoded:
         raw = text_after(lane.request.original_ids, lane.tokens, self.detokenize)
@@ -288,8 +279,12 @@ class Engine:
         )
 
     def _new_cache(self, slots: int) -> None:
-        self.cache = RowCache(self._layers, self.batch_size * self.branches, slots)
-        self.prefixes = PrefixReader(self.model, self.cache, self.strict)
+        rows = self.shapes.rows(self.batch_size * self.branches)
+        self.cache = RowCache(self._layers, rows, self.shapes.width(slots))
+        self.prefixes = PrefixReader(self.model, self.cache, self.sharing)
+        chosen = torch.zeros(rows, dtype=torch.long, device=self.model.device)
+        step = Step(self.model, self.cache, self.method, self.vocabulary, chosen)
+        self.backend, self.ahead = backends.BACKENDS[self.backend_name](step), None
 
     def _halve(self) -> None:
         if self.batch_size == 1:
@@ -305,11 +300,7 @@ class Engine:
         for lane in begun:
             lane.rows, lane.saved = [], []
         self.waiting.extendleft(reversed(begun))
-        self.lanes, self.parked, self.parked_bytes = [], deque(), 0
+        self.lanes, self.parked, self.parking.bytes = [], deque(), 0
         self._new_cache(self.cache.slots)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

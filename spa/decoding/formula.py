@@ -15,13 +15,11 @@ lowest of the tied ids is not the steepest, [0, smallest float64) is a part of i
 """
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from spa.decoding.methods import bends, lines, scores
-from spa.errors import SpaError
 from spa.method import SPA, Method
 from spa.omega import Interval, OmegaSet, Values
 
@@ -44,49 +42,32 @@ def choose(original: Tensor, masked: Tensor, omegas: OmegaSet, method: Method = 
 
 
 def choose_ends(
-    logits: Tensor,
-    originals: Sequence[int],
-    maskeds: Sequence[int],
-    omegas: Sequence[OmegaSet],
-    method: Method = SPA,
-    steps: Sequence[int] | None = None,
-) -> list[tuple[int, int, bool]]:
-    """For each of L lanes, the tokens chosen at both ends of its omegas, and whether scores bend between them.
-
-    Where they do not they are lines, and a token that wins at both ends wins at all omegas.
-
-    logits: [B, V]; originals, maskeds: row of each lane's branch, [L]. Where both are the same row, the lane is plain.
-    steps: how many tokens each lane has chosen before, [L]; None: none.
-    Raises SpaError where the score of a chosen token is not finite.
-    """
-    lanes = max(1, SCORES_AT_ONCE // logits.shape[1])
-    parts = [slice(start, start + lanes) for start in range(0, len(omegas), lanes)]
-    before = torch.tensor(steps or [0] * len(omegas), device=logits.device)
-    ends = [_ends(logits, originals[part], maskeds[part], omegas[part], method, before[part]) for part in parts]
-    table = torch.cat(ends).tolist()  # one transfer from the device
-    if not all(finite for *_, finite in table):
-        raise SpaError(
-            "the model gives logits that are not finite (inf or nan); try dtype=float32 or dtype=bfloat16, without "
-            "quantization"
-        )
-    return [(first, last, bool(bent)) for first, last, bent, _ in table]
-
-
-def _ends(
-    logits: Tensor,
-    originals: Sequence[int],
-    maskeds: Sequence[int],
-    omegas: Sequence[OmegaSet],
-    method: Method,
-    steps: Tensor,
+    logits: Tensor, places: Tensor, omegas: Tensor, method: Method = SPA, plain: bool = False, single: bool = False
 ) -> Tensor:
-    """Token at the lower end and at the upper end, whether scores bend between, and whether both are finite, [L, 4]."""
-    ends = torch.tensor([[part.lo, part.hi] for part in omegas], dtype=torch.float64, device=logits.device)
-    original, masked = logits[originals], logits[maskeds]
-    at, bent = scores(method, original, masked, steps), bends(method, original, masked, ends)
-    single = all(part.lo == part.hi for part in omegas)
-    low = at(ends[:, :1]).max(dim=-1)
-    high = low if single else at(ends[:, 1:]).max(dim=-1)
+    """The tokens chosen at both ends of each lane's omegas, and two flags, all on the logits' device; int64, [L, 4].
+
+    The flags: whether scores bend between the ends, and whether those of the two tokens are finite. Where scores do not
+    bend they are lines, and a token that wins at both ends wins at all omegas.
+
+    logits: [B, V]; places: int64 [L, 3], the rows of a lane's original and masked branch, the same for a plain lane,
+    and how many tokens it has chosen before; omegas: the ends, float64 [L, 2].
+    plain: all lanes are; single: both ends are the same in all.
+    """
+    if plain and method.is_line:  # the slopes are 0
+        best = logits[places[:, 0]].max(dim=-1)
+        return torch.stack([best.indices, best.indices, best.indices * 0, best.values.isfinite()], dim=1)
+    if logits.device.type != "cpu":
+        return _ends(logits, places, omegas, method, single)
+    lanes = max(1, SCORES_AT_ONCE // logits.shape[1])
+    parts = zip(torch.split(places, lanes), torch.split(omegas, lanes), strict=True)
+    return torch.cat([_ends(logits, *part, method, single) for part in parts])
+
+
+def _ends(logits: Tensor, places: Tensor, omegas: Tensor, method: Method, single: bool) -> Tensor:
+    original, masked, steps = logits[places[:, 0]], logits[places[:, 1]], places[:, 2]
+    at, bent = scores(method, original, masked, steps), bends(method, original, masked, omegas)
+    low = at(omegas[:, :1]).max(dim=-1)
+    high = low if single else at(omegas[:, 1:]).max(dim=-1)
     is_finite = low.values.isfinite() & high.values.isfinite()
     return torch.stack([low.indices, high.indices, bent, is_finite], dim=1)
 

@@ -1,14 +1,13 @@
 """Forward passes over cached rows: the next-token logits of every sequence in the batch.
 
-A row may have hidden slots, to which none of its tokens attends (`mask=attention`). They are given as one bool tensor a
-row, True where a slot is hidden, as long as the row needs.
+A row may have hidden slots, to which none of its tokens attends (`mask=attention`).
 
 Letters: B rows, S tokens, W visible slots, V vocabulary.
 """
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import torch
@@ -26,7 +25,7 @@ def prefill(
     first_row: int,
     sequences: Sequence[Sequence[int]],
     starts: Sequence[int],
-    hidden: Sequence[Tensor] = (),
+    hidden: Sequence[Tensor],
 ) -> Tensor:
     """Read sequences into rows first_row, first_row+1, ..., each from its start on; logits after each, [B, V].
 
@@ -34,56 +33,50 @@ def prefill(
     the last column. The filler in front of a shorter stretch is written to the slot behind the sequence's end, where it
     is invisible until the row's next token overwrites it.
     """
-    lengths = torch.tensor([len(sequence) for sequence in sequences])
-    fresh = lengths - torch.tensor(starts)
-    columns = int(fresh.max())
+    lengths = [len(sequence) for sequence in sequences]
+    columns = max(length - start for length, start in zip(lengths, starts, strict=True))
+    ends = torch.tensor(lengths)[:, None]
     column = torch.arange(columns)[None, :]
-    is_filler = column < columns - fresh[:, None]
-    slots = torch.where(is_filler, lengths[:, None], lengths[:, None] - columns + column)
+    is_filler = column < columns - ends + torch.tensor(starts)[:, None]
+    slots = torch.where(is_filler, ends, ends - columns + column)
     tokens = torch.zeros_like(slots)
     for row, (sequence, start) in enumerate(zip(sequences, starts, strict=True)):
         tokens[row, columns - len(sequence) + start :] = torch.tensor(sequence[start:])
     # Filler may lie beyond the model's last position.
     positions = slots.masked_fill(is_filler, 0)
-    return _forward(model, cache, tokens, slots, positions, first_row, int(lengths.max()), hidden)[:, -1]
+    inputs = [tensor.to(model.device) for tensor in (tokens, slots, positions, hidden_slots(hidden))]
+    return _forward(model, cache, first_row, max(lengths), *inputs, columns=1)[:, -1]
 
 
 def step(
-    model: Any,
-    cache: RowCache,
-    first_row: int,
-    tokens: Sequence[Sequence[int]],
-    positions: Sequence[int],
-    hidden: Sequence[Tensor] = (),
+    model: Any, cache: RowCache, first_row: int, tokens: Tensor, slots: Tensor, width: int, hidden: Tensor
 ) -> Tensor:
-    """Feed one token or more to each of the rows first_row, ... from its position on; logits after each, [B, S, V].
+    """Feed one token or more to each of the rows first_row, ..., into these slots; logits after each, [B, S, V].
 
-    What a shorter row lacks is filled up. The filler is written behind the row's end, where it is invisible until the
-    row's next tokens overwrite it.
+    tokens, slots: [B, S], on the model's device like `hidden`, see `Window`.
     """
-    columns = max(map(len, tokens))
-    filled = torch.tensor([[*row, *[0] * (columns - len(row))] for row in tokens])
-    slots = torch.tensor(positions)[:, None] + torch.arange(columns)
-    slots.clamp_(max=cache.slots - 1)  # the last slot is never a token's: the last one chosen is not fed
-    return _forward(model, cache, filled, slots, slots, first_row, int(slots.max()) + 1, hidden, columns)
+    return _forward(model, cache, first_row, width, tokens, slots, slots, hidden, columns=tokens.shape[1])
+
+
+def hidden_slots(hidden: Sequence[Tensor]) -> Tensor:
+    """What the rows have hidden as one tensor, as wide as the longest needs."""
+    return pad_sequence([*hidden], batch_first=True)
 
 
 def _forward(
     model: Any,
     cache: RowCache,
+    first_row: int,
+    width: int,
     tokens: Tensor,
     slots: Tensor,
     positions: Tensor,
-    first_row: int,
-    width: int,
-    hidden: Sequence[Tensor],
-    columns: int = 1,
+    hidden: Tensor,
+    *,
+    columns: int,
 ) -> Tensor:
     """The logits of the last columns, [B, columns, V]."""
-    device = model.device
-    tokens, slots, positions = tokens.to(device), slots.to(device), positions.to(device)
-    unseen = pad_sequence([*hidden], batch_first=True) if any(map(len, hidden)) else None
-    cache.window = Window(first_row, slots, width, unseen)
+    cache.window = Window(first_row, slots, width, hidden)
     own_positions = {"position_ids": positions} if takes_positions(type(model).forward) else {}
     output = model(input_ids=tokens, past_key_values=cache, use_cache=True, logits_to_keep=columns, **own_positions)
     if not cache.window.is_used:
@@ -92,7 +85,12 @@ def _forward(
     return logits
 
 
-@functools.cache
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def takes_positions(forward: Callable[..., Any]) -> bool:
     """Whether a model is told its tokens' positions; the others need none, as BLOOM's bias counts from the key."""
-    return "position_ids" in inspect.signature(forward).parameters
+    return "position_ids" in _parameters(forward)
+
+
+@functools.cache
+def _parameters(function: Callable[..., Any]) -> Collection[str]:
+    return inspect.signature(function).parameters.keys()

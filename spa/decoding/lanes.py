@@ -99,7 +99,7 @@ class Decoded:
     batch_rows: int  # rows of the widest batch
 
 
-@dataclass
+@dataclass(eq=False)  # two lanes are never the same one
 class Lane:
     """A task, a set of omegas, and the tokens they agree on."""
 
@@ -144,11 +144,10 @@ class Lane:
         return list(text[at : at + min(most, room)])
 
     def split(self, choices: Sequence[Choice]) -> list["Lane"]:
-        """One child per part of the omegas, sharing this lane's rows until they are laid out anew."""
-        if len(choices) == 1:
-            return [self]
-        seconds = self.seconds / len(choices)
-        return [replace(self, omegas=omegas, tokens=[*self.tokens], seconds=seconds) for _, omegas in choices]
+        """A lane for each part of the omegas, this one for the first; all share its rows until these are laid out."""
+        self.seconds /= len(choices)
+        self.omegas = choices[0][1]
+        return [self, *(replace(self, omegas=omegas, tokens=[*self.tokens]) for _, omegas in choices[1:])]
 
     def take(self, tokens: Sequence[int], eos_ids: frozenset[int]) -> tuple[int, str | None]:
         """Take tokens until the text is complete; how many were taken, and the finish reason if it is."""

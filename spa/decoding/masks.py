@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from transformers import AttentionMaskInterface
 from transformers.masking_utils import eager_mask, sdpa_mask
 
@@ -28,11 +29,9 @@ def seen(rule: Rule, window: Window) -> Tensor:
     rows = torch.arange(len(window.slots), device=slots.device)[:, None, None, None]
     keys = torch.arange(window.width, device=slots.device)[None, None, None, :]
     attended = rule(rows, torch.zeros_like(rows[:1]), slots, keys).expand(*slots.shape[:3], window.width)
-    if window.hidden is not None:
-        hidden = torch.zeros(len(rows), window.width, dtype=torch.bool)
-        width = min(window.width, window.hidden.shape[1])
-        hidden[:, :width] = window.hidden[:, :width]
-        attended = attended & ~hidden[:, None, None, :].to(slots.device)
+    if window.hidden.shape[1]:
+        hidden = functional.pad(window.hidden, (0, window.width - window.hidden.shape[1]))  # cut where it is wider
+        attended = attended & ~hidden[:, None, None, :]
         attended = attended | ((keys == slots) & ~attended.any(dim=3, keepdim=True))
     return attended
 

@@ -22,24 +22,20 @@ PREFILL_TOKENS = 1024
 
 
 class PrefixReader:
-    """Reads the prefixes of lanes into one cache.
+    """Reads the prefixes of lanes into one cache."""
 
-    strict: one row per forward pass, and each reads its prompt itself.
-    """
-
-    def __init__(self, model: Any, cache: RowCache, strict: bool) -> None:
+    def __init__(self, model: Any, cache: RowCache, sharing: Sharing) -> None:
         self.model = model
         self.cache = cache
-        self.strict = strict
-        self.sharing = Sharing.of(model.config)
+        self.sharing = sharing
         self.common: int | None = None  # tokens that all prompts begin with, once known
         self.common_row: SavedRow | None = None
 
     def read_common(self, prompts: Sequence[Sequence[int]]) -> None:
         """Read what all prompts begin with, and keep it. The cache is empty still."""
-        self.common = common_prefix(prompts) if len(prompts) > 1 and not self.strict else 0
+        self.common = common_prefix(prompts) if len(prompts) > 1 and not self.sharing.alone else 0
         if self.common:
-            forward.prefill(self.model, self.cache, 0, [list(prompts[0][: self.common])], [0])
+            forward.prefill(self.model, self.cache, 0, [list(prompts[0][: self.common])], [0], [NOTHING_HIDDEN])
             self.common_row = self.cache.save_row(0, self.common)
 
     def read(self, lanes: Sequence[Lane], first_row: int) -> Tensor:
@@ -66,8 +62,8 @@ class PrefixReader:
                 self._start(min(start, *lane.request.hidden, start), len(originals[number]), ids)
                 for (number, lane), start, ids in zip(anchored, starts, maskeds, strict=True)
             ]
-            for target, ((number, _), start) in enumerate(zip(anchored, starts, strict=True), second_row):
-                self.cache.copy_row(first_row + number, target, start)
+            rows = enumerate(zip(anchored, starts, strict=True), second_row)
+            self.cache.copy_rows([(first_row + number, target, start) for target, ((number, _), start) in rows])
             hidden = [lane.request.hidden_slots for _, lane in anchored]
             masked_logits = self._prefill(second_row, maskeds, starts, hidden)
             for number, (_, lane) in enumerate(anchored):
@@ -79,7 +75,7 @@ class PrefixReader:
 
     def _start(self, shared: int, length: int, ids: Sequence[int]) -> int:
         """How much of a prefix need not be read, where its first `shared` tokens were read in a row of that length."""
-        alone = self.strict or self.sharing.is_long(length) != self.sharing.is_long(len(ids))
+        alone = self.sharing.alone or self.sharing.is_long(length) != self.sharing.is_long(len(ids))
         return 0 if alone else min(shared, len(ids) - 1)
 
     def _prefill(self, first_row: int, sequences: list[list[int]], starts: list[int], hidden: list[Tensor]) -> Tensor:
@@ -99,7 +95,7 @@ class PrefixReader:
             start = run.start
             for end in range(start + 1, run.stop + 1):
                 rows = end + 1 - start
-                if end == run.stop or self.strict or rows * max(fresh[start : end + 1]) > PREFILL_TOKENS:
+                if end == run.stop or rows * max(fresh[start : end + 1]) > PREFILL_TOKENS:
                     yield slice(start, end)
                     start = end
 

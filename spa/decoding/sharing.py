@@ -21,9 +21,10 @@ class Sharing:
 
     alike_beyond: int | None = None  # longer rows share a pass only with those that begin and end where they do
     switch: int | None = None  # rows up to this length, and longer ones, have nothing in common
+    alone: bool = False  # rows share nothing at all
 
     @classmethod
-    def of(cls, config: Any) -> "Sharing":
+    def of(cls, config: Any, alone: bool = False) -> "Sharing":
         text = config.get_text_config()
         beyond: int | None = None
         if text.model_type == "gpt_neo" and "local" in text.attention_layers:
@@ -33,7 +34,7 @@ class Sharing:
         ropes = getattr(text, "rope_parameters", None) or {}
         kinds = [ropes, *(rope for rope in ropes.values() if isinstance(rope, dict))]
         longropes = [rope for rope in kinds if rope.get("rope_type") == "longrope"]
-        return cls(beyond, min((rope["original_max_position_embeddings"] for rope in longropes), default=None))
+        return cls(beyond, min((rope["original_max_position_embeddings"] for rope in longropes), default=None), alone)
 
     def is_long(self, length: int) -> bool:
         """On which side of the switch a row is."""
@@ -44,7 +45,8 @@ class Sharing:
 
         def demand(row: int) -> Hashable:
             exact = self.alike_beyond is not None and lengths[row] > self.alike_beyond
-            return self.is_long(lengths[row]), (starts[row], lengths[row]) if exact else None
+            alike = (starts[row], lengths[row]) if exact else None
+            return row if self.alone else (self.is_long(lengths[row]), alike)
 
         for _, rows in groupby(range(len(lengths)), demand):
             first, *rest = rows

@@ -67,6 +67,7 @@ def decode(
         n_tokens=loaded.n_tokens,
         method=cell.factors,
         drafts=cell.drafts,
+        backend=cell.backend,
         parked_gib=cell.parked_gib,
     )
     finished = max(0.0, len(problems) - sum(omega.share(r.omegas, cell.omegas) for r in requests))

@@ -168,10 +168,10 @@ def test_memory_that_runs_out_amid_drafts(model: Any, monkeypatch: pytest.Monkey
     known(monkeypatch, [part[1] for parts in expected.values() for part in parts])
     step, calls = Engine._step, itertools.count(1)
 
-    def failing(engine: Engine, given: Any) -> Any:
+    def failing(engine: Engine) -> Any:
         if next(calls) in (3, 7):
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return step(engine, given)
+        return step(engine)
 
     monkeypatch.setattr(Engine, "_step", failing)
     compare_intervals(expected, outcome(decode(model, Interval(-1.0, 2.0), pairs, batch_size=4)))

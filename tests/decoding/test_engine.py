@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import tiny
 import torch
-from decoded import MASK, NEW_TOKENS, compare_intervals, decode, outcome, prompts
+from decoded import MASK, NEW_TOKENS, compare_intervals, decode, generate, outcome, prompts
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from transformers import GenerationConfig, LogitsProcessorList
+from transformers import LogitsProcessorList
 
 from spa import omega
 from spa.decoding import prefixes
@@ -22,18 +22,6 @@ from spa.errors import SpaError
 from spa.omega import Interval, OmegaSet, Values
 
 OMEGAS = (-1.0, -0.3, 0.0, 0.275, 1.5)
-
-
-def generate(model: Any, original: list[int], **arguments: Any) -> list[int]:
-    """transformers' own greedy decoding at batch 1, with a bare generation config."""
-    guidance = {"guidance_scale": arguments.pop("guidance_scale")} if "guidance_scale" in arguments else {}
-    config = GenerationConfig(
-        max_new_tokens=NEW_TOKENS, do_sample=False, eos_token_id=list(tiny.EOS), pad_token_id=0, **guidance
-    )
-    ids = torch.tensor([original])
-    output = model.generate(ids, attention_mask=torch.ones_like(ids), generation_config=config, **arguments)
-    tokens: list[int] = output[0, len(original) :].tolist()
-    return tokens[:-1] if tokens and tokens[-1] in tiny.EOS else tokens
 
 
 @pytest.mark.parametrize("mask", ["per_token", "collapsed"])
@@ -220,7 +208,7 @@ def test_cache_writes_and_copies_rows() -> None:
     assert keys.shape == values.shape == (2, 3, 6, 4)
     assert torch.equal(keys[0, :, :2], states[0])
     assert torch.equal(values[1, :, 4:], -states[1])
-    cache.copy_row(1, 3, 6)
+    cache.copy_rows([(1, 3, 6)])
     assert layer.keys is not None
     assert torch.equal(layer.keys[3, :, 4:6], states[1])
     assert not layer.keys[3, :, :4].any()

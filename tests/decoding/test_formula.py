@@ -4,12 +4,12 @@ import itertools
 
 import pytest
 import torch
+from decoded import ends
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from spa.decoding.formula import choose, choose_ends
-from spa.errors import SpaError
+from spa.decoding.formula import choose
 from spa.omega import Interval, Values
 
 
@@ -83,14 +83,14 @@ def test_at_omega_0_an_interval_chooses_as_plain_decoding_does(lo: float, ids: l
     assert all(first[1].hi == second[1].lo for first, second in itertools.pairwise(parts))
     for token, part in parts:  # what is split off stays whole at the same tie
         if part.hi < 1e-300 and part.lo == 0:
-            assert choose_ends(torch.stack([original, masked]), [0], [1], [part]) == [(token, token, False)]
+            assert ends(torch.stack([original, masked]), [0], [1], [part]) == [(token, token, False, True)]
 
 
 def test_ends_of_plain_and_anchored_lanes() -> None:
     rows = torch.stack([logits(1, 2, 0), logits(1, 2, 9), logits(5, 0, 0)])
     originals, maskeds = [2, 0], [2, 1]
     omegas = [Values((0.0,)), Values((-1.0, 0.0))]
-    assert choose_ends(rows, originals, maskeds, omegas) == [(0, 0, False), (2, 1, False)]
+    assert ends(rows, originals, maskeds, omegas) == [(0, 0, False, True), (2, 1, False, True)]
 
 
 numbers = st.floats(-30, 30, width=32)
@@ -121,8 +121,8 @@ def test_grid_agrees_with_single_values(pair: tuple[list[float], list[float]], v
     assert chosen == {value: choose(original, masked, Values((value,)))[0][0] for value in grid.values}
 
 
-def test_a_score_that_is_infinite_at_one_end_alone_is_refused() -> None:
+def test_a_score_that_is_infinite_at_one_end_alone_is_named() -> None:
     pair = torch.stack([logits(0, 1, 2), logits(0, 1, float("inf"))])  # at -0.5 the last token's score is infinite
-    assert choose_ends(pair, [0], [1], [Interval(0.1, 0.5)]) == [(1, 1, False)]
-    with pytest.raises(SpaError, match="not finite"):
-        choose_ends(pair, [0], [1], [Interval(-0.5, 0.5)])
+    assert ends(pair, [0], [1], [Interval(0.1, 0.5)]) == [(1, 1, False, True)]
+    ((*_, is_finite),) = ends(pair, [0], [1], [Interval(-0.5, 0.5)])
+    assert not is_finite

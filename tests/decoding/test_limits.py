@@ -123,7 +123,7 @@ def test_parked_rows_keep_within_their_memory(model: Any, rows: int, monkeypatch
     def watched(engine: Engine, lanes: Any) -> None:
         lay_out(engine, lanes)
         saved = [states.nbytes for lane in engine.parked for row in lane.saved for layer in row for states in layer]
-        assert engine.parked_bytes == sum(saved)
+        assert engine.parking.bytes == sum(saved)
         held.append(sum(saved))
 
     def counted(engine: Engine, lanes: Any) -> Any:
@@ -142,4 +142,4 @@ def test_parked_rows_keep_within_their_memory(model: Any, rows: int, monkeypatch
     assert max(held) <= limit
     assert (max(held) > 0) == (rows > 0)
     assert next(reads) > len(pairs)
-    assert engine.parked_bytes == 0
+    assert engine.parking.bytes == 0

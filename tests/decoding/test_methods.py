@@ -7,6 +7,7 @@ import pytest
 import tiny
 import torch
 import yaml
+from decoded import ends
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
@@ -14,7 +15,7 @@ from transformers import GenerationConfig
 
 import spa
 from spa.config import CONF, load_method
-from spa.decoding.formula import choose, choose_ends
+from spa.decoding.formula import choose
 from spa.decoding.methods import lines
 from spa.errors import SpaError
 from spa.method import SCHEDULES, SPA, Method
@@ -167,8 +168,8 @@ def test_lanes_are_weighted_by_their_own_steps() -> None:
     original, second = rows(3, n=3)
     method = Method(schedule="rise", schedule_tokens=4)
     logits, steps = torch.cat([original, second]), [0, 2, 9]
-    ends = choose_ends(logits, [0, 1, 2], [3, 4, 5], [Interval(0.0, 5.0)] * 3, method, steps)
-    for lane, (low, high, _) in enumerate(ends):
+    found = ends(logits, [0, 1, 2], [3, 4, 5], [Interval(0.0, 5.0)] * 3, method, steps)
+    for lane, (low, high, *_) in enumerate(found):
         strength = min(1, steps[lane] / 4)
         assert low == int(original[lane].argmax())
         assert high == int((original[lane] + 5 * strength * (original[lane] - second[lane])).argmax())

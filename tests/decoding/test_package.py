@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import tiny
 import torch
+from decoded import ends
 from hypothesis import given
 from hypothesis import strategies as st
 from transformers import GenerationConfig, LogitsProcessorList
@@ -13,7 +14,7 @@ from transformers import GenerationConfig, LogitsProcessorList
 import spa
 from spa.decoding import forward
 from spa.decoding.engine import Engine
-from spa.decoding.formula import choose, choose_ends
+from spa.decoding.formula import choose
 from spa.decoding.lanes import Request
 from spa.decoding.stopping import NeverStop
 from spa.errors import SpaError
@@ -112,7 +113,7 @@ def test_where_scores_do_not_bend_the_ends_stand_for_all(seed: int, spread: floa
     draw = torch.Generator().manual_seed(seed)
     logits = torch.randn(2, 7, generator=draw) * spread
     omegas = sorted({lo, lo + width, *(lo + width * torch.rand(9, generator=draw)).tolist()})
-    ((low, high, bent),) = choose_ends(logits, [0], [1], [Values(tuple(omegas))], PACKAGE)
+    ((low, high, bent, _),) = ends(logits, [0], [1], [Values(tuple(omegas))], PACKAGE)
     chosen = [choose(logits[0], logits[1], Values((omega,)), PACKAGE)[0][0] for omega in omegas]
     assert (low, high) == (chosen[0], chosen[-1])
     assert bent or low != high or set(chosen) == {low}
@@ -122,7 +123,7 @@ def test_scores_bend_at_the_bounds_and_below_0() -> None:
     calm, wild = torch.tensor([[3.0, 2.0], [1.0, 2.5]]), torch.tensor([[3.0, 2.0], [-50.0, 2.5]])
 
     def bent(logits: Any, *omegas: float) -> bool:
-        return choose_ends(logits, [0], [1], [Values(omegas)], PACKAGE)[0][2]
+        return ends(logits, [0], [1], [Values(omegas)], PACKAGE)[0][2]
 
     assert not bent(calm, 0.0, 19.0)
     assert not bent(wild, 0.0, 1.0)

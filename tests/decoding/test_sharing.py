@@ -67,7 +67,7 @@ def test_a_shared_beginning_is_read_again_on_the_other_side_of_a_switch(monkeypa
     from spa.decoding.cache import RowCache
     from spa.decoding.prefixes import PrefixReader
 
-    reader = PrefixReader(tiny.model("llama"), RowCache(3, 2, 10), strict=False)
+    reader = PrefixReader(tiny.model("llama"), RowCache(3, 2, 10), Sharing())
     assert reader._start(6, 6, range(50)) == 6
     reader.sharing = Sharing(switch=40)
     assert reader._start(6, 6, range(50)) == 0

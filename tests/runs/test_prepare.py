@@ -69,6 +69,7 @@ NOT_COVERED = {
     "limit": "limit=1",
     "task_ids": "task_ids=[Own/1]",
     "batch_size": "batch_size=3",
+    "backend": "backend=compile",
     "drafts": "drafts=off",
     "parked_gib": "parked_gib=1",
     "seed": "seed=7",

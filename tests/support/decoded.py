@@ -6,10 +6,15 @@ from typing import Any
 
 import pytest
 import tiny
+import torch
+from torch import Tensor
+from transformers import GenerationConfig
 
 from spa.decoding.engine import Engine
+from spa.decoding.formula import choose_ends
 from spa.decoding.lanes import Decoded, Request
 from spa.decoding.stopping import NeverStop, StopRule
+from spa.method import SPA, Method
 from spa.omega import OmegaSet
 
 MASK = 5
@@ -36,9 +41,10 @@ def decode(
     stop: StopRule | None = None,
     eos: Sequence[int] = tiny.EOS,
     drafts: bool = True,
+    backend: str = "auto",
 ) -> dict[int, list[Decoded]]:
     """Each prompt's texts, by ascending omega."""
-    decoder = Engine(model, eos, tiny.detokenize, batch_size, strict, drafts=drafts)
+    decoder = Engine(model, eos, tiny.detokenize, batch_size, strict, drafts=drafts, backend=backend)
     requests = [
         Request(str(number), original, masked, omegas, stop or NeverStop(), NEW_TOKENS)
         for number, (original, masked) in enumerate(pairs)
@@ -47,6 +53,34 @@ def decode(
     for decoded in decoder.decode(requests):
         texts.setdefault(int(decoded.task_id), []).append(decoded)
     return {number: sorted(parts, key=lambda part: part.omegas.lo) for number, parts in texts.items()}
+
+
+def generate(model: Any, original: list[int], **arguments: Any) -> list[int]:
+    """transformers' own greedy decoding at batch 1, with a bare generation config."""
+    guidance = {"guidance_scale": arguments.pop("guidance_scale")} if "guidance_scale" in arguments else {}
+    config = GenerationConfig(
+        max_new_tokens=NEW_TOKENS, do_sample=False, eos_token_id=list(tiny.EOS), pad_token_id=0, **guidance
+    )
+    ids = torch.tensor([original], device=model.device)
+    output = model.generate(ids, attention_mask=torch.ones_like(ids), generation_config=config, **arguments)
+    tokens: list[int] = output[0, len(original) :].tolist()
+    return tokens[:-1] if tokens and tokens[-1] in tiny.EOS else tokens
+
+
+def ends(
+    logits: Tensor,
+    originals: Sequence[int],
+    maskeds: Sequence[int],
+    omegas: Sequence[OmegaSet],
+    method: Method = SPA,
+    steps: Sequence[int] | None = None,
+) -> list[tuple[int, int, bool, bool]]:
+    """`choose_ends` of lanes whose branches have these rows."""
+    places = torch.tensor([*zip(originals, maskeds, steps or [0] * len(omegas), strict=True)])
+    at = torch.tensor([[part.lo, part.hi] for part in omegas], dtype=torch.float64)
+    single = all(part.lo == part.hi for part in omegas)
+    found = choose_ends(logits, places, at, method, [*originals] == [*maskeds], single).tolist()
+    return [(low, high, bool(bent), bool(finite)) for low, high, bent, finite in found]
 
 
 def outcome(texts: dict[int, list[Decoded]]) -> dict[int, list[tuple[Any, ...]]]:
