@@ -53,7 +53,7 @@ def test_what_is_not_served_is_refused_in_a_line(name: str, message: str) -> Non
 def test_a_wrong_text_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     from spa.decoding.sharing import Sharing
 
-    monkeypatch.setattr(Sharing, "of", classmethod(lambda cls, config: cls()))
+    monkeypatch.setattr(Sharing, "of", classmethod(lambda cls, config, alone=False: cls()))
     assert attempt("gpt_neo", seeds=(0,)).verdict == "wrong"
     assert attempt("phi3", seeds=(0,)).verdict == "wrong"
 
