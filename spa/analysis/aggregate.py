@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +23,7 @@ from spa.records import NOT_PLAIN, OWN, READING, SETTINGS, Solution
 from spa.results.judged import Judged, judged
 from spa.results.manifest import Manifest
 from spa.results.store import Results, Run, find_results
-from spa.statistics import mcnemar_exact, wilson
+from spa.statistics import delta_interval, mcnemar_exact, wilson
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -33,7 +34,7 @@ IDENTITY = ["experiment", "key", *SETTINGS]
 SUMMARY = [
     *IDENTITY,
     *["omega_lo", "omega_hi", "n_tasks", "n_anchored", "n_passed", "pass_at_1", "ci_low", "ci_high"],
-    *["baseline_pass_at_1", "delta", "fixed", "broken", "p_value"],
+    *["baseline_pass_at_1", "delta", "delta_low", "delta_high", "fixed", "broken", "p_value"],
 ]
 # Omega 0 never reads the masked prompt: what is plain for one anchor and mask is plain for all.
 BASELINE = ["model", "benchmark", "profile", "template", "extraction", "dtype", "quantization", "plain_identity"]
@@ -171,8 +172,9 @@ def tasks(judged: Iterable[JudgedRun]) -> pd.DataFrame:
 def summary(tasks: pd.DataFrame) -> pd.DataFrame:
     """The tidy table: Pass@1 of each run, benchmark and omega, against plain decoding (omega 0) where that was run.
 
-    Pass@1 and its Wilson interval are over the tasks that have a verdict at that omega. `baseline_pass_at_1`, `delta`,
-    `fixed`, `broken` and `p_value` are over those of them that have a verdict at omega 0 too, and empty where none has.
+    Pass@1 and its Wilson interval are over the tasks that have a verdict at that omega. `baseline_pass_at_1`, `delta`
+    with its paired bootstrap interval, `fixed`, `broken` and `p_value` are over those of them that have a verdict at
+    omega 0 too, and empty where none has.
     The parts of an interval are the coarsest on which both sets, of tasks counted and of tasks passed, are constant.
     """
     if tasks.empty:
@@ -296,13 +298,23 @@ def _rates(steps: pd.DataFrame) -> pd.DataFrame:
     counts["pass_at_1"] = n_passed / n_tasks
     counts["ci_low"], counts["ci_high"] = wilson(n_passed, n_tasks)
     pairs = counts["n_paired"].clip(lower=1)
+    ends = [_delta_interval(*each) for each in zip(fixed, broken, pairs, strict=True)]
     against_plain = pd.DataFrame(
         {
             "baseline_pass_at_1": counts["n_plain"] / pairs,
             "delta": (fixed - broken) / pairs,
+            "delta_low": [low for low, _ in ends],
+            "delta_high": [high for _, high in ends],
             "fixed": fixed.astype("Int64"),
             "broken": broken.astype("Int64"),
             "p_value": mcnemar_exact(fixed, broken),
         }
     ).where(counts["n_paired"] > 0, axis=0)
     return counts.drop(columns=["fixed", "broken"]).join(against_plain)
+
+
+@lru_cache(maxsize=65536)
+def _delta_interval(fixed: int, broken: int, pairs: int) -> tuple[float, float]:
+    """Equal counts have equal intervals, whatever else is in the table."""
+    low, high = delta_interval([fixed], [broken], [pairs], np.random.default_rng(0))
+    return float(low[0]), float(high[0])

@@ -8,12 +8,15 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from spa.analysis import aggregate, claims, evidence, methods
+import pandas as pd
+
+from spa.analysis import aggregate, claims, evidence, headline, methods
 from spa.errors import SpaError
 from spa.records import OWN
 from spa.report import page, paper_tables
 from spa.report.explorer import explorer
 from spa.report.figures import dilution, intervals, method_curves, omega_curves
+from spa.report.figures.drawing import slug
 from spa.report.main_table import main_table
 from spa.report.methods_table import methods_table
 from spa.report.missing import missing_of_runs
@@ -75,14 +78,21 @@ def build(results: list[Results], out: Path | None = None) -> Built:
     drawings += itertools.chain.from_iterable(map(dilution.draw, measured))
     files = [drawing.save(target.figures_folder) for drawing in drawings]
     missing, absent = missing_of_runs(results, cells, summary, measured), paper_tables.missing_tables(papers)
+    tuned = next((table.data for table in papers if table.name == "paper"), pd.DataFrame())
+    answer = headline.headline(tuned)
+    shown = {
+        drawing.name: page.Figure(saved[0].read_bytes(), drawing.name, drawing.caption, drawing.inches)
+        for drawing, saved in zip(drawings, files, strict=True)
+    }
     html = page.render(
         title=", ".join(sorted({folder.folder.resolve().name for folder in results})),
+        headline=answer,
+        tuned=tuned,
+        curves=shown.pop(f"omega_curve_{slug(answer.model)}", None),
         verdicts=verdicts,
         tables=made,
-        figures=[
-            page.Figure(saved[0].read_bytes(), drawing.name, drawing.caption)
-            for drawing, saved in zip(drawings, files, strict=True)
-        ],
+        figures=list(shown.values()),
+        remarks=intervals.remarks(papers),
         explorer=explorer(cells, judged, summary),
         missing=missing,
         absent=absent,

@@ -12,17 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import pandas as pd
 from markupsafe import Markup
 
 from spa.analysis.claims import Verdict
-from spa.analysis.formats import benchmark_name
+from spa.analysis.formats import benchmark_name, percent, signed
+from spa.analysis.headline import QUESTION, Headline
+from spa.report import terms
 from spa.report.explorer import Explorer
 from spa.report.run_facts import RunFacts
 from spa.report.tables import RUN, Table
 
 FOLDER = Path(__file__).parent / "html"
 STYLES = ("report.css", "explorer.css")
-SCRIPTS = ("data.js", "curve.js", "task.js", "explorer.js")  # one module, in this order
+SCRIPT = ("page.js",)
+EXPLORER = ("data.js", "curve.js", "task.js", "explorer.js")  # with SCRIPT one module, in this order
+PIXELS = 112  # of an inch of a figure: its type of 7 to 9 points is that of 11 to 14 pixels
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,12 @@ class Figure:
     png: bytes
     name: str
     caption: str
+    inches: tuple[float, float]  # the width and height that it was drawn for
+
+    @property
+    def pixels(self) -> tuple[int, int]:
+        """Width and height on the page."""
+        return round(self.inches[0] * PIXELS), round(self.inches[1] * PIXELS)
 
     @property
     def source(self) -> str:
@@ -41,15 +52,23 @@ class Figure:
 def render(
     *,
     title: str,
+    headline: Headline,
+    tuned: pd.DataFrame,
+    curves: Figure | None,
     verdicts: Sequence[Verdict],
     tables: Sequence[Table],
     figures: Sequence[Figure],
+    remarks: Sequence[str],
     explorer: Explorer,
     missing: Sequence[str],
     absent: Sequence[str],
     runs: Sequence[RunFacts],
 ) -> str:
-    """The page. A section without content says so; that of the claims is left out."""
+    """The page. A section without content says so; that of the claims is left out.
+
+    tuned: the rows that `headline` is made of; curves: the figure beside it; remarks: what stands for
+    figures that would show nothing.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
         autoescape=True,
@@ -58,12 +77,19 @@ def render(
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    style, script = _joined(STYLES), _joined(SCRIPTS)
+    style = _joined(STYLES)
+    script = _joined((*EXPLORER, *SCRIPT) if explorer.series else SCRIPT)
     return environment.get_template("report.html.j2").render(
         title=title,
-        verdicts=verdicts,
+        question=QUESTION,
+        headline=headline,
+        cells=_cells(tuned),
+        curves=curves,
+        claims=_claims(verdicts),
+        explanation=terms.explanation,
         tables=tables,
         figures=figures,
+        remarks=remarks,
         run_heading=RUN,
         explorer=explorer,
         index=_index(explorer),
@@ -74,6 +100,35 @@ def render(
         script=script,
         digest=_digest,
     )
+
+
+def _cells(tuned: pd.DataFrame) -> dict[str, list[dict[str, str]]]:
+    """The rows of the table beside the answer, by model."""
+    found: dict[str, list[dict[str, str]]] = {}
+    for row in tuned.to_dict("records"):
+        low, high = row["delta_low"], row["delta_high"]
+        cell = {
+            "benchmark": benchmark_name(row["benchmark"]),
+            "plain": percent(row["plain_pass_at_1"]),
+            "spa": percent(row["spa_pass_at_1"]),
+            "delta": signed(row["delta"]),
+            "interval": f"{signed(low)} to {signed(high)}",
+            "kind": "gain" if low > 0 else "loss" if high < 0 else "",
+            "omega": f"{row['omega_p50']:.3g}",
+        }
+        found.setdefault(f"{row['model']} ({row['weights']})", []).append(cell)
+    return found
+
+
+def _claims(verdicts: Sequence[Verdict]) -> list[tuple[Verdict, str, str]]:
+    """Each claim with its badge and the badge's kind, which is empty where neither rule nor evidence says anything."""
+    found = []
+    for verdict in verdicts:
+        decided, silent = verdict.verdict != "not enough data", verdict.evidence == "inconclusive"
+        badge = verdict.verdict if decided or silent else f"other models: {verdict.evidence}"
+        kind = verdict.verdict if decided else "" if silent else verdict.evidence
+        found.append((verdict, badge, kind.replace(" ", "-")))
+    return found
 
 
 def _index(explorer: Explorer) -> list[dict[str, Any]]:

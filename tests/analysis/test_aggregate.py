@@ -35,7 +35,7 @@ def test_columns_are_the_contract(tmp_path: Path) -> None:
     assert " ".join(summarise(tmp_path).columns) == (
         "experiment key model benchmark anchor mask method profile template extraction dtype quantization "
         "omega_lo omega_hi n_tasks n_anchored n_passed pass_at_1 ci_low ci_high "
-        "baseline_pass_at_1 delta fixed broken p_value"
+        "baseline_pass_at_1 delta delta_low delta_high fixed broken p_value"
     )
 
 

@@ -36,10 +36,9 @@ def test_what_the_tables_hold_is_drawn(drawn: dict[str, Drawing]) -> None:
 def test_points_and_intervals_are_the_rows(drawn: dict[str, Drawing]) -> None:
     drawing = drawn["anchors"]
     for axis, (panel, rows) in zip(drawing.figure.axes, drawing.rows.groupby("panel", sort=False), strict=True):
-        assert axis.get_title(loc="right") == panel
-        squares, circles = (line for line in axis.get_lines() if line.get_marker() in "so")
-        assert list(squares.get_xdata()) == list(rows.loc[rows["label"] == "description", "value"])
-        assert list(circles.get_xdata()) == list(rows.loc[rows["label"] != "description", "value"])
+        assert [text.get_text() for text in axis.texts] == [panel]
+        (points,) = (line for line in axis.get_lines() if line.get_marker() == "o")
+        assert list(points.get_xdata()) == list(rows["value"])
         ends = [segment[:, 0].tolist() for segment in axis.collections[0].get_segments()]
         assert ends == rows[["low", "high"]].to_numpy().tolist()
         assert [text.get_text() for text in axis.get_yticklabels()] == list(rows["label"])
@@ -69,7 +68,36 @@ def test_nothing_is_cut_off_at_column_width(drawn: dict[str, Drawing]) -> None:
         assert box.x0 >= 0
         assert box.x1 <= COLUMN_WIDTH
         for axis in figure.axes:
-            assert min(text.get_fontsize() for text in [*axis.get_xticklabels(), *axis.get_yticklabels()]) >= 6
+            assert min(text.get_fontsize() for text in [*axis.get_xticklabels(), *axis.get_yticklabels()]) >= 7
+
+
+def test_an_interval_looks_as_what_it_means_and_a_legend_says_so(drawn: dict[str, Drawing]) -> None:
+    named = {name: [text.get_text() for text in each.figure.legends[0].get_texts()] for name, each in drawn.items()}
+    assert named == {
+        "anchors": ["tuned", "95% bootstrap interval"],
+        "tuning": ["mean of the splits", "their 5th to 95th percentile", "their quartiles"],
+        "optimum": ["highest Pass@1", "omegas that may be the best"],
+        "cost": ["median of the rounds", "lowest to highest"],
+    }
+    looks = set()
+    for each in drawn.values():
+        lines = each.figure.axes[0].collections[0]
+        looks.add((tuple(lines.get_color()[0]), float(lines.get_linewidth()[0]), str(lines.get_linestyle())))
+    assert len(looks) == 4
+
+
+def test_cells_whose_best_omega_is_open_are_a_sentence() -> None:
+    """Of the first model every omega may be the best, of the second only the last."""
+    cells = [curve(outcomes(rates, 40), model=name) for name, rates in (("A", [0.5, 0.5]), ("B", [0.2, 0.9]))]
+    made = paper_tables.tables(Evidence(cells))
+    told = "no omega that was tried can be excluded as the best one (95%, paired bootstrap comparison with the best)."
+    (drawing,) = (each for each in intervals.drawings(made) if each.name == "optimum")
+    assert list(drawing.rows["panel"]) == ["B"]
+    assert drawing.caption.endswith(f"In 1 of 2 cells {told}")
+    assert intervals.remarks(made) == []
+    alone = paper_tables.tables(Evidence(cells[:1]))
+    assert [each.name for each in intervals.drawings(alone)] == ["tuning"]
+    assert intervals.remarks(alone) == [f"In the only cell {told}"]
 
 
 def test_files_are_deterministic(drawn: dict[str, Drawing], tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from synthetic import curve, outcomes
 
 from spa.analysis import methods
 from spa.analysis.curves import Curve
-from spa.report.figures.drawing import COLUMN_WIDTH, Drawing, png
+from spa.report.figures.drawing import COLUMN_WIDTH, TEXT_WIDTH, Drawing, png
 from spa.report.figures.method_curves import drawings
 
 NAMES = {"spa": "per_token", "cad": "removed", "cfg": "last_token", "spa_probability": "per_token", "x": "per_token"}
@@ -35,7 +35,7 @@ def draw(n_methods: int, benchmarks: tuple[str, ...] = ("humaneval",), **setting
 def test_intervals_are_steps_and_single_omegas_points() -> None:
     (drawing,) = draw(2)
     assert drawing.name == "methods_tiny_1m"
-    assert [axis.get_title() for axis in drawing.figure.axes] == ["spa", "cad"]
+    assert [axis.get_title(loc="left") for axis in drawing.figure.axes] == ["spa", "cad"]
     spa, cad = drawing.figure.axes
     steps, plain = spa.get_lines()
     assert steps.get_drawstyle() == "steps-post"
@@ -69,7 +69,7 @@ def test_panels_say_what_they_are_of() -> None:
         "HumanEval\nless plain (points)",
         "HumanEval+\nless plain (points)",
     ]
-    assert [axis.get_title() for axis in axes[0]] == ["spa", "cad", "cfg", "spa_probability"]
+    assert [axis.get_title(loc="left") for axis in axes[0]] == ["spa", "cad", "cfg", "spa_probability"]
     assert [axis.texts[0].get_text() for axis in axes[0]] == [
         *("prompt\nper_token", "prompt\nremoved", "prompt\nlast_token", "prompt\nper_token")
     ]
@@ -79,7 +79,7 @@ def test_panels_say_what_they_are_of() -> None:
         "$\\omega$ = $\\gamma$ \N{MINUS SIGN} 1",
         "$\\omega$ = strength \N{MINUS SIGN} 1",
     ]
-    assert {axis.get_title() for axis in axes[1]} == {axis.get_xlabel() for axis in axes[0]} == {""}
+    assert {axis.get_title(loc="left") for axis in axes[1]} == {axis.get_xlabel() for axis in axes[0]} == {""}
 
 
 def test_a_method_that_was_not_run_on_a_benchmark_leaves_a_gap() -> None:
@@ -89,7 +89,7 @@ def test_a_method_that_was_not_run_on_a_benchmark_leaves_a_gap() -> None:
         for method in names
     ]
     (drawing,) = drawings(methods.method_curves(methods.comparisons(cells)))
-    named = [(axis.get_title(), axis.get_ylabel(), axis.get_xlabel() != "") for axis in drawing.figure.axes]
+    named = [(axis.get_title(loc="left"), axis.get_ylabel(), axis.get_xlabel() != "") for axis in drawing.figure.axes]
     assert named == [
         ("spa", "HumanEval\nless plain (points)", True),
         ("cad", "", False),
@@ -113,18 +113,18 @@ def test_each_model_has_a_figure_and_other_settings_have_panels() -> None:
     assert drawings(pd.DataFrame()) == []
 
 
-@pytest.mark.parametrize(("n_methods", "columns"), [(2, 1), (3, 1), (5, 2)])
-def test_nothing_is_cut_off_or_too_small(n_methods: int, columns: int) -> None:
+@pytest.mark.parametrize(("n_methods", "inches"), [(2, COLUMN_WIDTH), (3, COLUMN_WIDTH), (5, TEXT_WIDTH)])
+def test_nothing_is_cut_off_or_too_small(n_methods: int, inches: float) -> None:
     (drawing,) = draw(n_methods)
     figure = drawing.figure
     png(figure)
     width, height = figure.get_size_inches()
-    assert width == COLUMN_WIDTH * columns
+    assert width == inches
     box = figure.get_tightbbox()
     assert (box.x0, box.y0) >= (0, 0)
     assert (box.x1, box.y1) <= (width, height)
-    assert min(text.get_fontsize() for text in figure.findobj(Text)) >= 6
-    titles = [axis.title.get_window_extent() for axis in figure.axes]
+    assert min(text.get_fontsize() for text in figure.findobj(Text)) >= 7
+    titles = [axis._left_title.get_window_extent() for axis in figure.axes]
     assert all(left.x1 < right.x0 for left, right in itertools.pairwise(titles))
 
 

@@ -8,7 +8,7 @@ from synthetic import grid_with_plus, interval, points, write_run
 
 from spa.analysis import aggregate
 from spa.report.figures import omega_curves
-from spa.report.figures.drawing import Drawing, png
+from spa.report.figures.drawing import COLUMN_WIDTH, Drawing, png
 from spa.results.store import Results
 
 
@@ -21,15 +21,16 @@ def test_points_and_band_are_the_summary(tmp_path: Path) -> None:
     grid_with_plus(tmp_path)
     rows = curve(tmp_path)
     figure = omega_curves.omega_curve(rows)
-    assert [axis.get_title() for axis in figure.axes] == ["Tiny 1M, HumanEval", "Tiny 1M, HumanEval+"]
+    titles = [axis.get_title(loc="left") for axis in figure.axes]
+    assert titles == ["HumanEval: plain 50.0%", "HumanEval+: plain 25.0%"]
     for axis, benchmark in zip(figure.axes, ["humaneval", "humaneval_plus"], strict=True):
         drawn = rows[rows["benchmark"] == benchmark]
         line, plain = axis.get_lines()
-        np.testing.assert_array_equal(line.get_xydata(), np.column_stack([drawn["omega_lo"], drawn["pass_at_1"] * 100]))
+        np.testing.assert_array_equal(line.get_xydata(), np.column_stack([drawn["omega_lo"], drawn["delta"] * 100]))
         assert line.get_marker() == "o"
-        assert list(plain.get_ydata()) == [drawn["baseline_pass_at_1"].iloc[0] * 100] * 2
+        assert list(plain.get_ydata()) == [0, 0]
         (band,) = (patch for patch in axis.collections if isinstance(patch, PolyCollection))
-        assert set(band.get_paths()[0].vertices[:, 1]) == set(drawn["ci_low"] * 100) | set(drawn["ci_high"] * 100)
+        assert set(band.get_paths()[0].vertices[:, 1]) == set(drawn["delta_low"] * 100) | set(drawn["delta_high"] * 100)
 
 
 def test_an_interval_is_a_step_function(tmp_path: Path) -> None:
@@ -39,7 +40,7 @@ def test_an_interval_is_a_step_function(tmp_path: Path) -> None:
     line = axis.get_lines()[0]
     assert line.get_drawstyle() == "steps-post"
     np.testing.assert_allclose(line.get_xdata(), [0, 0.2, 0.3, 0.5])
-    np.testing.assert_allclose(line.get_ydata(), np.array([2, 3, 2, 2]) / 3 * 100)
+    np.testing.assert_allclose(line.get_ydata(), np.array([0, 1, 0, 0]) / 3 * 100)
 
 
 def test_a_given_up_part_is_a_gap(tmp_path: Path) -> None:
@@ -49,7 +50,7 @@ def test_a_given_up_part_is_a_gap(tmp_path: Path) -> None:
     (axis,) = omega_curves.omega_curve(curve(tmp_path)).axes
     line = axis.get_lines()[0]
     np.testing.assert_allclose(line.get_xdata(), [0, 0.1, 0.3, 0.5])
-    np.testing.assert_allclose(line.get_ydata(), [100, np.nan, 0, 0])
+    np.testing.assert_allclose(line.get_ydata(), [0, np.nan, -100, -100])
 
 
 def test_runs_of_one_omega_each_are_one_line(tmp_path: Path) -> None:
@@ -130,6 +131,11 @@ def test_intervals_differ_by_line_style(tmp_path: Path) -> None:
     assert solid.get_color() != dashed.get_color()
 
 
+def test_without_a_plain_run_there_is_no_difference_to_draw(tmp_path: Path) -> None:
+    write_run(tmp_path, "k", {"A": points("p", omegas=[0.3])})
+    assert curve(tmp_path).empty
+
+
 def test_plain_runs_alone_draw_nothing(tmp_path: Path) -> None:
     write_run(tmp_path, "k", {"A": points("p")})
     assert curve(tmp_path).empty
@@ -174,16 +180,16 @@ def test_files_are_deterministic_with_embedded_fonts_and_no_date(tmp_path: Path)
 def test_legible_at_column_width(tmp_path: Path) -> None:
     interval(tmp_path)
     figure = omega_curves.omega_curve(curve(tmp_path))
-    assert figure.get_size_inches()[0] == 3.4
+    assert figure.get_size_inches()[0] == COLUMN_WIDTH
     png(figure)
     (axis,) = figure.axes
-    assert min(text.get_fontsize() for text in [*axis.get_xticklabels(), *figure.legends[0].get_texts()]) >= 6
+    assert min(text.get_fontsize() for text in [*axis.get_xticklabels(), *figure.legends[0].get_texts()]) >= 7
 
 
 def test_more_than_two_panels_stand_in_two_columns() -> None:
     """Of an odd number the last place is empty, and the panel above it has the omegas below it."""
     row = dict.fromkeys(["model", *omega_curves.SERIES], "x") | {"key": "k", "n_tasks": 4, "pass_at_1": 0.5}
-    row |= {"ci_low": 0.2, "ci_high": 0.8, "baseline_pass_at_1": 0.5}
+    row |= {"delta": 0.0, "delta_low": -0.2, "delta_high": 0.2, "baseline_pass_at_1": 0.5}
     for n_panels, columns, rows in [(1, 1, 1), (2, 1, 2), (3, 2, 2), (4, 2, 2)]:
         drawn = [
             row | {"benchmark": f"b{panel}", "omega_lo": omega, "omega_hi": omega}
@@ -192,7 +198,8 @@ def test_more_than_two_panels_stand_in_two_columns() -> None:
         ]
         figure = omega_curves.omega_curve(pd.DataFrame(drawn))
         figure.draw_without_rendering()
-        assert [axis.get_title() for axis in figure.axes] == [f"x, b{panel}" for panel in range(n_panels)]
+        titles = [axis.get_title(loc="left") for axis in figure.axes]
+        assert titles == [f"b{panel}: plain 50.0%" for panel in range(n_panels)]
         assert figure.axes[0].get_gridspec().get_geometry() == (rows, columns)
         labelled = [bool(axis.get_xlabel()) for axis in figure.axes]
         assert labelled == [False] * (n_panels - columns) + [True] * columns

@@ -14,8 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from spa.analysis.formats import benchmark_name
-from spa.report.figures.drawing import COLUMN_WIDTH, DOTTED, STYLE, Drawing, draw_grid
+from spa.report.figures.drawing import BOOTSTRAP, COLUMN_WIDTH, DOTTED, STYLE, Drawing, draw_grid, named
 from spa.results.attention_files import Attention
 from spa.statistics import mean_band
 
@@ -29,15 +28,14 @@ _SERIES = ["axis", "measure", "branch", "part"]
 _AXES = {"position": "Tokens written", "relative_position": "Part of the text written"}
 _PARTS = {"prompt": ("prompt", "#0072B2", "o"), "anchor": ("anchored text", "#D55E00", "s")}
 _BRANCHES: dict[str, Any] = {"plain": "-", "spa": (0, (4, 1.5))}
-_BAND = "95% bootstrap interval"
 
 
 def draw(measured: Attention) -> Iterator[Drawing]:
     """The figures of one folder, from its files alone; none where nothing was measured."""
     manifest = measured.manifest()
     shares, scales = pd.read_csv(measured.shares_path), pd.read_csv(measured.approximation_path)
-    title = f"{manifest.model}, {benchmark_name(manifest.benchmark)}, {manifest.anchor}"
-    tasks = f"Means over {manifest.n_tasks} tasks; bands: {_BAND}s over tasks."
+    title = named(manifest.model, manifest.benchmark, manifest.anchor)
+    tasks = f"Means over {manifest.n_tasks} tasks; bands: {BOOTSTRAP}s over tasks."
     if len(shares):
         rows = dilution_rows(shares, np.random.default_rng(0))
         caption = (
@@ -112,7 +110,12 @@ def dilution(rows: pd.DataFrame, title: str, omega: float) -> Figure:
         ]
         lines += [Line2D([], [], linewidth=0.8, **DOTTED), Patch(color="0.87")]
         figure.legend(
-            lines, [*names, "even attention", _BAND], loc="outside lower center", ncols=2, frameon=False, handlelength=3
+            lines,
+            [*names, "even attention", BOOTSTRAP],
+            loc="outside lower center",
+            ncols=2,
+            frameon=False,
+            handlelength=3,
         )
     return figure
 

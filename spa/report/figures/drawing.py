@@ -16,15 +16,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from spa.analysis.formats import benchmark_name
 from spa.report.tables import csv
 from spa.results.files import write_atomically
 
-COLUMN_WIDTH = 3.4  # inches: one column of a two-column page
+COLUMN_WIDTH = 3.3  # inches: one column of a two-column page
+TEXT_WIDTH = 6.9  # both columns
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 STYLE: dict[Any, Any] = {
-    "font.size": 7.5,
+    "font.size": 7.5,  # points, as all type from 7 to 9: it is printed at this size
     "axes.titlesize": 8,
-    "legend.fontsize": 6.5,
+    "axes.titlelocation": "left",
+    "figure.titlesize": 8.5,
+    "legend.fontsize": 7,
     "axes.linewidth": 0.6,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -33,6 +37,9 @@ STYLE: dict[Any, Any] = {
     "pdf.fonttype": 42,  # TrueType outlines, which publishers ask for
 }
 DOTTED: dict[str, Any] = {"color": "0.35", "linestyle": (0, (1, 1.5))}  # a value to compare with
+BOOTSTRAP = "95% bootstrap interval"  # over tasks; of a difference, paired
+PLAIN = r"plain greedy ($\omega = 0$)"
+DIFFERENCE = "SPA \N{MINUS SIGN} plain (points)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +50,12 @@ class Drawing:
     caption: str
     figure: Figure
     rows: pd.DataFrame
+
+    @property
+    def inches(self) -> tuple[float, float]:
+        """Its width and height."""
+        width, height = self.figure.get_size_inches()
+        return float(width), float(height)
 
     def save(self, folder: Path) -> list[Path]:
         """Write a .png, a .pdf and, of the rows, a .csv; the same drawing gives the same bytes."""
@@ -68,6 +81,11 @@ def draw_grid(panel: Axes, axis: Literal["x", "y"]) -> None:
     """Light lines across one axis, behind everything else."""
     panel.grid(axis=axis, color="0.9", linewidth=0.5)
     panel.set_axisbelow(True)
+
+
+def named(*names: str) -> str:
+    """Names in a line, benchmarks as papers write them."""
+    return ", ".join(map(benchmark_name, names))
 
 
 def slug(model: str) -> str:

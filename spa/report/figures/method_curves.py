@@ -8,12 +8,23 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from spa.analysis.formats import benchmark_name
 from spa.records import SETTINGS
-from spa.report.figures.drawing import COLOURS, COLUMN_WIDTH, DOTTED, STYLE, Drawing, draw_grid, slug, staircase
+from spa.report.figures.drawing import (
+    BOOTSTRAP,
+    COLOURS,
+    COLUMN_WIDTH,
+    DOTTED,
+    PLAIN,
+    STYLE,
+    TEXT_WIDTH,
+    Drawing,
+    draw_grid,
+    named,
+    slug,
+    staircase,
+)
 
-IN_A_COLUMN = 3  # panels beside each other; up to IN_A_PAGE share the width of two columns
-IN_A_PAGE = 6
+IN_A_COLUMN = 3  # panels beside each other; more share the width of two columns
 PANEL_HEIGHT = 1.35
 WIDE = 10  # a grid that reaches beyond this omega stands on a logarithmic axis from 1 on
 AROUND = 1.0  # inches above and below the panels: titles, the axis, the legend
@@ -39,7 +50,7 @@ def method_figure(rows: pd.DataFrame) -> Figure:
     """
     column, line = rows.groupby(PANEL, sort=False).ngroup(), rows.groupby(LINE, sort=False).ngroup()
     n_columns, n_lines = column.nunique(), line.nunique()
-    width = COLUMN_WIDTH if n_columns <= IN_A_COLUMN else 2 * COLUMN_WIDTH * max(1, n_columns / IN_A_PAGE)
+    width = COLUMN_WIDTH if n_columns <= IN_A_COLUMN else TEXT_WIDTH
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width, PANEL_HEIGHT * n_lines + AROUND), layout="constrained")
         grid = figure.subplots(n_lines, n_columns, squeeze=False, sharey="row", sharex="col")
@@ -58,11 +69,10 @@ def method_figure(rows: pd.DataFrame) -> Figure:
             places = [place for place in drawn if place[1] == number]
             _name_method(*drawn[min(places)])
             _name_axis(*drawn[max(places)])
-        figure.suptitle(rows["model"].iloc[0], fontsize=8)
-        plain = Line2D([], [], linewidth=0.7, **DOTTED)
-        entries = {r"plain greedy ($\omega = 0$)": plain, "95% paired bootstrap interval": Patch(color="0.87")}
+        figure.suptitle(rows["model"].iloc[0], x=0.01, ha="left")
+        entries = {PLAIN: Line2D([], [], linewidth=0.7, **DOTTED), BOOTSTRAP: Patch(color="0.87")}
         figure.legend(
-            list(entries.values()), list(entries), loc="outside lower center", ncols=2, frameon=False, handlelength=3
+            list(entries.values()), list(entries), loc="outside lower left", ncols=2, frameon=False, handlelength=3
         )
     return figure
 
@@ -85,9 +95,9 @@ def _draw_panel(axis: Axes, rows: pd.DataFrame) -> None:
 def _name_method(axis: Axes, rows: pd.DataFrame) -> None:
     """The method, and in smaller type the anchor and the mask of its second prompt."""
     method, anchor, mask = rows[PANEL].iloc[0]
-    axis.set_title(method, pad=20)
+    axis.set_title(method, pad=21)
     second_prompt = f"{anchor}\n{mask}"
-    axis.text(0.5, 1.03, second_prompt, transform=axis.transAxes, ha="center", va="bottom", fontsize=6.5, color="0.35")
+    axis.text(0, 1.03, second_prompt, transform=axis.transAxes, va="bottom", fontsize=7, color="0.35")
 
 
 def _name_axis(axis: Axes, rows: pd.DataFrame) -> None:
@@ -105,12 +115,12 @@ def _name_axis(axis: Axes, rows: pd.DataFrame) -> None:
 def _line_label(rows: pd.DataFrame, line: pd.DataFrame) -> str:
     """The benchmark, and what else the lines of panels differ in."""
     differing = [name for name in LINE if name != "benchmark" and rows[name].nunique() > 1]
-    names = [benchmark_name(line["benchmark"].iloc[0]), *line[differing].iloc[0]]
+    names = [named(line["benchmark"].iloc[0]), *line[differing].iloc[0]]
     return "\n".join([*names, "less plain (points)"])
 
 
 def _caption(model: str) -> str:
     return (
         f"Pass@1 of {model} over omega, less that of plain greedy decoding on the same tasks, by each method with its "
-        "anchor and mask. Bands and bars: 95% paired bootstrap intervals over tasks."
+        f"anchor and mask. Bands and bars: {BOOTSTRAP}s, paired over tasks."
     )

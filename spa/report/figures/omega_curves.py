@@ -1,4 +1,4 @@
-"""Pass@1 over omega: a line for each run over an interval, or for runs of single omegas with equal settings."""
+"""SPA less plain decoding over omega: a line for each run over an interval, or for runs of single omegas together."""
 
 import math
 from collections.abc import Iterator
@@ -11,9 +11,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from spa.analysis.formats import benchmark_name
 from spa.records import ANCHOR, DEFAULTS, SETTINGS
-from spa.report.figures.drawing import COLOURS, COLUMN_WIDTH, DOTTED, STYLE, Drawing, draw_grid, slug, staircase
+from spa.report.figures.drawing import (
+    BOOTSTRAP,
+    COLOURS,
+    COLUMN_WIDTH,
+    DIFFERENCE,
+    DOTTED,
+    PLAIN,
+    STYLE,
+    TEXT_WIDTH,
+    Drawing,
+    draw_grid,
+    named,
+    slug,
+    staircase,
+)
 
 IN_A_COLUMN = 2  # panels; more stand in two columns
 PANEL_HEIGHT = 1.7
@@ -22,7 +35,8 @@ LEGEND_ROW = 0.14
 USUAL = {"anchor": ANCHOR, "mask": DEFAULTS["mask"], "method": DEFAULTS["method"]}
 PANEL = ["model", "benchmark"]
 SERIES = [*(name for name in SETTINGS if name not in PANEL), "experiment"]
-_DRAWN = ["n_tasks", "pass_at_1", "ci_low", "ci_high", "baseline_pass_at_1"]
+_DELTA = ["delta", "delta_low", "delta_high"]
+_DRAWN = ["n_tasks", "pass_at_1", "baseline_pass_at_1", *_DELTA]
 # Seven colours, seven markers and six line styles: only the 43rd series looks like the first.
 MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 _LINES: list[str | tuple[int, tuple[float, ...]]] = [
@@ -36,7 +50,7 @@ _LINES: list[str | tuple[int, tuple[float, ...]]] = [
 
 
 def omega_curves(summary: pd.DataFrame) -> list[Drawing]:
-    """Pass@1 over omega of each model: with the usual anchor and mask, then by anchor, and by mask."""
+    """The curves of each model: with the usual anchor and mask, then by anchor, and by mask."""
     rows = curve_rows(summary)
     return [
         Drawing(f"omega_curve_{name}{suffix}", _caption(part, by), omega_curve(part), part)
@@ -48,13 +62,15 @@ def omega_curves(summary: pd.DataFrame) -> list[Drawing]:
 def curve_rows(summary: pd.DataFrame) -> pd.DataFrame:
     """The rows that the omega curves draw: each series with an omega beside 0, one run for each omega.
 
-    Where two runs of a series hold the same omega, the one with more tasks is drawn. Of experiments that differ in
-    nothing but their tasks, those with the most are. Where SPA has a curve other methods have none: `method_curves`
-    compares them.
+    What has no plain run to compare with is left out. Where two runs of a series hold the same omega, the one with more
+    tasks is drawn. Of experiments that differ in nothing but their tasks, those with the most are. Where SPA has a
+    curve other methods have none: `method_curves` compares them.
     """
     series = [*PANEL, *SERIES]
     beside_zero = (summary["omega_lo"] != 0) | (summary["omega_hi"] != 0)
-    rows = summary[beside_zero.groupby([summary[name] for name in series]).transform("any").astype(bool)]
+    rows = summary[
+        summary["delta"].notna() & beside_zero.groupby([summary[name] for name in series]).transform("any").astype(bool)
+    ]
     most, of_all = (rows.groupby(group)["n_tasks"].transform("max") for group in (series, SETTINGS))
     rows = rows[most == of_all]
     rows = rows[_is_usual(rows, "method")]
@@ -66,38 +82,52 @@ def curve_rows(summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def omega_curve(rows: pd.DataFrame) -> Figure:
-    """Pass@1 (%) over omega: a panel for each model and benchmark, a line for each series.
+    """Pass@1 less plain decoding's (points) over omega: a panel for each model and benchmark, a line for each series.
 
     `rows` as `curve_rows` gives them, not empty. Single omegas are points joined by a line, an interval is a step
-    function; up to two lines have 95% Wilson bands.
+    function; up to two lines have 95% bands, by a paired bootstrap. All panels have one scale.
     """
     with mpl.rc_context(STYLE):
         number = rows.groupby(SERIES).ngroup()  # a series looks the same in every panel
-        has_bands = _has_bands(rows)
+        has_bands, n_models = _has_bands(rows), rows["model"].nunique()
         rows = rows.assign(label=_labels(rows), number=number)
         panels = list(rows.groupby(PANEL))
         n_columns = 1 if len(panels) <= IN_A_COLUMN else 2
         n_rows = math.ceil(len(panels) / n_columns)
-        height = PANEL_HEIGHT * n_rows + LEGEND_ROW * (3 + number.nunique())
-        figure = Figure(figsize=(COLUMN_WIDTH * n_columns, height), layout="constrained")
-        grid = figure.subplots(n_rows, n_columns, squeeze=False, sharex=True).ravel()
+        legend_rows = math.ceil((2 + number.nunique()) / (2 * n_columns))
+        height = PANEL_HEIGHT * n_rows + LEGEND_ROW * (3 + legend_rows)
+        figure = Figure(figsize=(COLUMN_WIDTH if n_columns == 1 else TEXT_WIDTH, height), layout="constrained")
+        grid = figure.subplots(n_rows, n_columns, squeeze=False, sharex=True, sharey=True).ravel()
         axes, spare = grid[: len(panels)], grid[len(panels) :]
         for axis in spare:
             axis.remove()
         for axis, ((model, benchmark), panel) in zip(axes, panels, strict=True):
             _draw_panel(axis, panel, has_bands)
-            axis.set_title(f"{model}, {benchmark_name(str(benchmark))}")
+            plain = sorted({f"{rate:.1%}" for rate in panel["baseline_pass_at_1"]})
+            cell = [str(benchmark)] if n_models == 1 else [str(model), str(benchmark)]
+            axis.set_title(f"{named(*cell)}: plain {', '.join(plain)}")
         axes[-1].locator_params(axis="x", nbins=6)
+        for leftmost in axes[::n_columns]:
+            leftmost.set_ylabel(DIFFERENCE)
         for lowest in axes[-n_columns:]:
             lowest.set_xlabel(r"Anchoring weight $\omega$")
             lowest.tick_params(labelbottom=True)
+        if n_models == 1:
+            figure.suptitle(rows["model"].iloc[0], x=0.01, ha="left")
         figure.align_ylabels()
         entries: dict[str, Artist] = {
             text: line for axis in axes for line, text in zip(*axis.get_legend_handles_labels(), strict=True)
         }
         if has_bands:
-            entries["95% Wilson interval"] = Patch(color="0.87")
-        figure.legend(list(entries.values()), list(entries), loc="outside lower center", frameon=False, handlelength=3)
+            entries[BOOTSTRAP] = Patch(color="0.87")
+        figure.legend(
+            list(entries.values()),
+            list(entries),
+            loc="outside lower left",
+            ncols=2 * n_columns,
+            frameon=False,
+            handlelength=3,
+        )
     return figure
 
 
@@ -122,8 +152,10 @@ def _is_usual(rows: pd.DataFrame, column: str) -> pd.Series:
 
 
 def _caption(rows: pd.DataFrame, by: str) -> str:
-    bands = " Bands: 95% Wilson intervals." if _has_bands(rows) else ""
-    return f"Pass@1 of {rows['model'].iloc[0]} over omega{by}.{bands}"
+    bands = f" Bands: {BOOTSTRAP}s, paired over tasks." if _has_bands(rows) else ""
+    return (
+        f"{rows['model'].iloc[0]} over omega{by}: SPA's Pass@1 less plain greedy decoding's on the same tasks.{bands}"
+    )
 
 
 def _has_bands(rows: pd.DataFrame) -> bool:
@@ -148,17 +180,14 @@ def _draw_panel(axis: Axes, panel: pd.DataFrame, has_bands: bool) -> None:
             _draw_steps(axis, interval, has_bands)
         if not is_part.all():
             _draw_points(axis, series[~is_part], has_bands)
-    for plain in sorted(panel["baseline_pass_at_1"].dropna().unique()):
-        axis.axhline(plain * 100, label=r"plain greedy ($\omega = 0$)", zorder=1, linewidth=0.7, **DOTTED)
-    axis.set_ylabel("Pass@1 (%)")
-    axis.set_ylim(bottom=max(0, axis.get_ylim()[0]))
+    axis.axhline(0, label=PLAIN, zorder=1, linewidth=0.7, **DOTTED)
     draw_grid(axis, "y")
 
 
 def _draw_points(axis: Axes, rows: pd.DataFrame, has_bands: bool) -> None:
-    omega, rate, low, high = (rows[c].to_numpy(dtype=float) for c in ["omega_lo", "pass_at_1", "ci_low", "ci_high"])
+    omega, delta, low, high = (rows[name].to_numpy(dtype=float) for name in ["omega_lo", *_DELTA])
     style = _line_style(rows)
-    axis.plot(omega, rate * 100, marker=MARKERS[rows["number"].iloc[0] % len(MARKERS)], markersize=3.5, **style)
+    axis.plot(omega, delta * 100, marker=MARKERS[rows["number"].iloc[0] % len(MARKERS)], markersize=3.5, **style)
     if not has_bands:
         return
     if len(rows) > 1:
@@ -168,9 +197,9 @@ def _draw_points(axis: Axes, rows: pd.DataFrame, has_bands: bool) -> None:
 
 
 def _draw_steps(axis: Axes, rows: pd.DataFrame, has_bands: bool) -> None:
-    omega, rate, low, high = staircase(rows, "pass_at_1", "ci_low", "ci_high")
+    omega, delta, low, high = staircase(rows, *_DELTA)
     style = _line_style(rows)
-    axis.step(omega, rate * 100, where="post", **style)
+    axis.step(omega, delta * 100, where="post", **style)
     if has_bands:
         axis.fill_between(omega, low * 100, high * 100, step="post", color=style["color"], alpha=0.15, linewidth=0)
 

@@ -1,0 +1,35 @@
+// The page around the explorer: explanations of headings, and links into what is folded.
+
+const tip = document.getElementById("tip");
+
+/** Show a heading's explanation below it, within the window. */
+function explain(event) {
+  const term = event.target.closest?.("[data-help]");
+  tip.hidden = !term;
+  if (!term) return;
+  tip.textContent = term.dataset.help;
+  term.setAttribute("aria-describedby", "tip");
+  const { left, bottom, top } = term.getBoundingClientRect();
+  const { offsetWidth: width, offsetHeight: height } = tip;
+  const x = Math.max(8, Math.min(left, document.documentElement.clientWidth - width - 8));
+  const y = bottom + height + 8 < innerHeight ? bottom + 4 : top - height - 4;
+  Object.assign(tip.style, { left: `${x}px`, top: `${y}px` });
+}
+
+document.addEventListener("pointerover", explain);
+document.addEventListener("focusin", explain);
+document.addEventListener("scroll", () => (tip.hidden = true), { capture: true, passive: true });
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") tip.hidden = true;
+});
+
+/** Unfold what the address points into. */
+function unfold() {
+  const target = location.hash.length > 1 && document.getElementById(location.hash.slice(1));
+  if (!target) return;
+  for (let part = target; part; part = part.parentElement) if (part.tagName === "DETAILS") part.open = true;
+  target.scrollIntoView();
+}
+
+window.addEventListener("hashchange", unfold);
+unfold();
