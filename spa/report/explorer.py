@@ -26,7 +26,8 @@ from spa.results.judged import judged
 
 OMEGA_DIGITS = 7  # a breakpoint is known to about 1e-5
 RATE_DIGITS = 5
-STEP = ["n_tasks", "n_passed", "ci_low", "ci_high", "baseline_pass_at_1", "delta", "fixed", "broken", "p_value"]
+STEP = ["n_tasks", "n_passed", "ci_low", "ci_high", "baseline_pass_at_1", "delta", "delta_low", "delta_high"]
+STEP += ["fixed", "broken", "p_value"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,9 @@ class Series:
     model: str
     benchmarks: list[str]
     anchor: str
-    settings: str  # what tells it apart from others of the same model, benchmark and anchor
+    mask: str
+    method: str
+    settings: str  # what tells it apart from others that are alike in all of these
     runs: list[str]
     several: bool  # steps
     data: str  # packed `_contents`
@@ -115,11 +118,14 @@ def explorer(runs: Iterable[JudgedRun], tasks: pd.DataFrame, summary: pd.DataFra
             other: dict[str, Task] = {}
             _read(by_reading[plain[readings[0]]], other, {0.0})
             plain_lines = _plain_lines(other)
+        manifest = by_reading[readings[0]].manifest
         series.append(
             Series(
-                model=by_reading[readings[0]].manifest.model,
+                model=manifest.model,
                 benchmarks=list(steps["benchmark"].unique()),
-                anchor=by_reading[readings[0]].manifest.anchor,
+                anchor=manifest.anchor,
+                mask=manifest.mask,
+                method=manifest.method,
                 settings=_settings_text([by_reading[reading] for reading in readings]),
                 runs=[key for key, _ in readings],
                 several=bool(steps["benchmark"].duplicated().any()),
@@ -188,8 +194,8 @@ def _settings_text(runs: list[JudgedRun]) -> str:
     first = runs[0].manifest
     omegas = [run.manifest.omega for run in runs]
     together = omegas[0] if len(runs) == 1 else sorted({omega for values in omegas for omega in values})
-    parts = [first.experiment, f"ω {omega_set_text(together)}", first.mask, first.profile, first.template]
-    parts += [name for name in (first.method, runs[0].extraction) if name != OWN]
+    parts = [first.experiment, f"ω {omega_set_text(together)}", first.profile, first.template]
+    parts += [runs[0].extraction] if runs[0].extraction != OWN else []
     parts += [first.dtype, first.weights_text, ", ".join(run.key for run in runs)]
     return ", ".join(part for part in parts if part and part != "none")
 

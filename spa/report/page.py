@@ -18,6 +18,7 @@ from markupsafe import Markup
 from spa.analysis.claims import Verdict
 from spa.analysis.formats import benchmark_name, percent, signed
 from spa.analysis.headline import QUESTION, Headline
+from spa.records import ANCHOR, DEFAULTS
 from spa.report import terms
 from spa.report.explorer import Explorer
 from spa.report.run_facts import RunFacts
@@ -26,7 +27,8 @@ from spa.report.tables import RUN, Table
 FOLDER = Path(__file__).parent / "html"
 STYLES = ("report.css", "explorer.css")
 SCRIPT = ("page.js",)
-EXPLORER = ("data.js", "curve.js", "task.js", "explorer.js")  # with SCRIPT one module, in this order
+LIBRARIES = ("libraries.js",)
+EXPLORER = ("data.js", "curve.js", "task.js", "explorer.js")  # with LIBRARIES and SCRIPT one module, in this order
 PIXELS = 112  # of an inch of a figure: its type of 7 to 9 points is that of 11 to 14 pixels
 
 
@@ -78,7 +80,7 @@ def render(
         keep_trailing_newline=True,
     )
     style = _joined(STYLES)
-    script = _joined((*EXPLORER, *SCRIPT) if explorer.series else SCRIPT)
+    script = _joined((*LIBRARIES, *EXPLORER, *SCRIPT) if explorer.series else SCRIPT)
     return environment.get_template("report.html.j2").render(
         title=title,
         question=QUESTION,
@@ -92,7 +94,7 @@ def render(
         remarks=remarks,
         run_heading=RUN,
         explorer=explorer,
-        index=_index(explorer),
+        index=_index(explorer, headline.model),
         missing=missing,
         absent=absent,
         runs=runs,
@@ -131,13 +133,19 @@ def _claims(verdicts: Sequence[Verdict]) -> list[tuple[Verdict, str, str]]:
     return found
 
 
-def _index(explorer: Explorer) -> list[dict[str, Any]]:
-    """What the explorer's selections offer: an entry for each series and benchmark, by their places."""
-    return [
+def _index(explorer: Explorer, model: str) -> dict[str, Any]:
+    """What the explorer's selections offer: an entry for each series and benchmark, by their places.
+
+    `start` is the entry that it opens at: a curve of the main model with the usual anchor, mask and method.
+    """
+    usual = {"anchor": ANCHOR, "mask": DEFAULTS["mask"], "method": DEFAULTS["method"]}
+    entries: list[dict[str, Any]] = [
         {
             "model": series.model,
             "benchmark": benchmark_name(benchmark),
             "anchor": series.anchor,
+            "mask": series.mask,
+            "method": series.method,
             "run": series.settings,
             "keys": series.runs,
             "several": series.several,
@@ -147,6 +155,11 @@ def _index(explorer: Explorer) -> list[dict[str, Any]]:
         for place, series in enumerate(explorer.series)
         for column, benchmark in enumerate(series.benchmarks)
     ]
+
+    def fits(entry: dict[str, Any]) -> tuple[bool, bool, bool]:
+        return entry["several"], entry["model"] == model, entry.items() >= usual.items()
+
+    return {"entries": entries, "start": entries.index(max(entries, key=fits)) if entries else 0}
 
 
 def _joined(names: Sequence[str]) -> Markup:

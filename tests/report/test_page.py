@@ -1,5 +1,6 @@
 import base64
 import hashlib
+import json
 import re
 from dataclasses import replace
 from typing import Any
@@ -124,7 +125,7 @@ def test_tables_figures_and_runs() -> None:
 
 
 def test_nothing_but_the_page_s_own_script_and_style_may_run() -> None:
-    series = Series("</script>", ["humaneval"], "description", "s", ["aaaa"], True, packed({}))
+    series = Series("</script>", ["humaneval"], "description", "per_token", "spa", "s", ["aaaa"], True, packed({}))
     html = render(**PARTS | {"explorer": Explorer([series], packed([]))})
     (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', html)
     (script,) = re.findall(r'<script type="module">(.*?)</script>', html, re.DOTALL)
@@ -137,3 +138,31 @@ def test_nothing_but_the_page_s_own_script_and_style_may_run() -> None:
     assert r"\u003c/script\u003e" in html
     for name in (*STYLES, *EXPLORER, *SCRIPT):
         assert not re.search(r"</|https?:|@import|url\(", (FOLDER / name).read_text())
+    assert not re.search(r"</script|import\(|fetch\(|XMLHttp", (FOLDER / "libraries.js").read_text())
+
+
+def test_the_explorer_opens_at_a_curve_of_the_main_model() -> None:
+    alike = ["aaaa"], True, packed({})
+    series = [
+        Series("Other", ["humaneval"], "description", "per_token", "spa", "s", *alike),
+        Series("Tiny 1M", ["humaneval"], "prompt", "per_token", "spa", "s", *alike),
+        Series("Tiny 1M", ["humaneval", "humaneval_plus"], "description", "per_token", "spa", "s", *alike),
+    ]
+    html = page(explorer=Explorer(series, packed([])))
+    (index,) = re.findall(r'id="index">(.*?)</script>', html)
+    found = json.loads(index)
+    assert found["start"] == 2
+    assert [entry["benchmark"] for entry in found["entries"]] == ["HumanEval", "HumanEval", "HumanEval", "HumanEval+"]
+
+
+def test_libraries_are_small_and_named_with_their_licences() -> None:
+    text = (FOLDER / "libraries.js").read_text()
+    assert len(text) < 150 * 1024
+    for fact in (
+        "highlight.js 11.12.0",
+        "jsdiff 9.0.0",
+        "Copyright (c) 2006, Ivan Sagalaev",
+        "Copyright (c) 2009-2015",
+    ):
+        assert fact in text
+    assert text.count("BSD 3-Clause License") == 2

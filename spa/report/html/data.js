@@ -1,8 +1,8 @@
 // What the explorer knows, and how it reads its data, whose form `explorer.py` states.
 
 const $ = (id) => document.getElementById(id);
-const INDEX = JSON.parse($("index").textContent);
-const FIELDS = ["model", "benchmark", "anchor", "run"];
+const { entries: INDEX, start: START } = JSON.parse($("index").textContent);
+const FIELDS = ["model", "benchmark", "anchor", "mask", "method", "run"];
 const MARKS = { pass: "✓", fail: "✗", timeout: "✗ time", unknown: "–" };
 let series; // what `unpack` gives of the picked series
 let column; // the picked benchmark's place in series.steps and in an outcome's statuses
@@ -11,6 +11,7 @@ let rows; // a row of the list for each task: the task, what it shows now, its e
 let isInterval;
 let omega;
 let selected; // a row
+let entry; // of INDEX, what is picked
 
 /** JSON from a script element that holds it zlib-compressed, in base64. */
 async function unpack(id) {

@@ -18,11 +18,11 @@ function offer(picked) {
   let left = INDEX;
   for (const field of FIELDS) {
     const select = $("pick").elements[field];
-    const values = [...new Set(left.map((entry) => entry[field]))];
+    const values = [...new Set(left.map((each) => each[field]))];
     const kept = values.includes(picked[field]) ? picked[field] : values[0];
     select.replaceChildren(...values.map((value) => new Option(value, value, false, value === kept)));
     select.parentElement.hidden = values.length < 2 && field === "run";
-    left = left.filter((entry) => entry[field] === kept);
+    left = left.filter((each) => each[field] === kept);
   }
   return left[0];
 }
@@ -30,8 +30,9 @@ function offer(picked) {
 let prompts; // of all series
 let picks = 0;
 
-async function pick(picked) {
-  const entry = offer(picked);
+/** Show an entry at an omega and a task, or where it was, or where most tasks are fixed. */
+async function pick(picked, wanted = {}) {
+  entry = offer(picked);
   const number = ++picks;
   $("status").textContent = "Reading the data…";
   prompts ??= unpack("prompts");
@@ -55,10 +56,47 @@ async function pick(picked) {
   $("over-omega").hidden = $("moves").hidden = !entry.several;
   $("view").hidden = false;
   $("status").textContent = "";
-  const same = rows.find((row) => row.task.id === selected?.task.id) ?? rows[0];
+  const id = wanted.task ?? selected?.task.id;
   selected = undefined;
-  moveTo(omega ?? steps.omega_lo.find((lo) => lo > 0) ?? steps.omega_lo[0]);
-  select(same);
+  moveTo(wanted.omega ?? omega ?? mostFixed());
+  select(rows.find((row) => row.task.id === id) ?? rows.find((row) => row.change) ?? rows[0]);
+}
+
+/** The first omega at which most tasks are fixed. */
+function mostFixed() {
+  return steps.omega_lo[steps.fixed.indexOf(Math.max(...steps.fixed))];
+}
+
+// ---- the address ----
+
+let writing;
+
+/** Write what is shown into the address, once it stays for a moment. */
+function remember() {
+  clearTimeout(writing);
+  writing = setTimeout(() => {
+    const state = { run: entry.keys[0], reading: entry.run, benchmark: entry.benchmark };
+    const same = INDEX.filter((each) => each.keys[0] === state.run && each.benchmark === state.benchmark);
+    if (same.length < 2) delete state.reading;
+    Object.assign(state, { omega: Number(omega.toFixed(6)), task: selected.task.id });
+    history.replaceState(null, "", `#explorer?${new URLSearchParams(state)}`);
+  }, 400);
+}
+
+/** Show what the address says, if it says something of the explorer. */
+function recall() {
+  if (!location.hash.startsWith("#explorer?")) return false;
+  const state = new URLSearchParams(location.hash.slice("#explorer?".length));
+  const found = INDEX.find(
+    (each) =>
+      each.keys.includes(state.get("run")) &&
+      each.benchmark === state.get("benchmark") &&
+      (each.run === state.get("reading") || !state.has("reading")),
+  );
+  if (!found) return false;
+  pick(found, { omega: Number(state.get("omega")) || 0, task: state.get("task") ?? undefined });
+  $("explorer").scrollIntoView();
+  return true;
 }
 
 function makeRows(texts) {
@@ -103,21 +141,21 @@ function moveTo(value) {
   omega = isInterval ? x : steps.omega_lo[step];
   $("omega").value = omega;
   if (document.activeElement !== $("exact")) $("exact").value = Number(omega.toFixed(9));
-  $("marker").style.transform = `translateX(${100 * across(omega)}%)`;
+  $("marker").style.left = `${100 * across(omega)}%`;
   $("back").disabled = omega === steps.omega_lo[0];
   $("forth").disabled = step === steps.omega_lo.length - 1;
-  const text = readingAt(step);
+  const text = readingAt(omega);
   $("reading").textContent = text;
   $("omega").setAttribute("aria-valuetext", text);
   $("spa-title").textContent = `SPA, ω = ${Number(omega.toFixed(6))}`;
   updateRows();
 }
 
-function readingAt(step) {
+function readingAt(x) {
+  const step = stepAt(x);
   const at = (name) => steps[name][step];
   const [lo, hi] = [at("omega_lo"), at("omega_hi")];
-  if (isInterval && (omega > hi || (omega === hi && hi !== lastOmega())))
-    return `ω = ${omega.toPrecision(4)}: no verdict here`;
+  if (isInterval && (x > hi || (x === hi && hi !== lastOmega()))) return `ω = ${x.toPrecision(4)}: no verdict here`;
   const last = hi === lastOmega() ? "≤" : "<";
   const where = isInterval ? `${lo.toFixed(4)} ≤ ω ${last} ${hi.toFixed(4)}` : `ω = ${lo}`;
   const [passed, tasks] = [at("n_passed"), at("n_tasks")];
@@ -125,7 +163,8 @@ function readingAt(step) {
   const rate = `${where}: Pass@1 ${percent(passed / tasks)} (${passed} of ${tasks}, ${interval})`;
   if (at("delta") === null) return `${rate}; no plain run to compare with`;
   const flips = `fixed ${at("fixed")}, broken ${at("broken")}, p = ${at("p_value").toFixed(3)}`;
-  return `${rate}; plain ${percent(at("baseline_pass_at_1"))}, ${flips}`;
+  const delta = `${signed(at("delta"))} points, ${signed(at("delta_low"))} to ${signed(at("delta_high"))}`;
+  return `${rate}; plain ${percent(at("baseline_pass_at_1"))} (${delta}), ${flips}`;
 }
 
 /** To the next or previous omega at which Pass@1's set of tasks changes; `by` counts steps. */
@@ -219,7 +258,11 @@ for (const name of Object.keys(FILTERS)) {
   $("filters").append(label);
 }
 $("filters").querySelector("input").checked = true;
+for (const kind of ["click", "input", "change", "keydown"]) $("view").addEventListener(kind, remember);
 $("pick").addEventListener("change", () => pick(Object.fromEntries(new FormData($("pick")))));
+$("plot").addEventListener("pointermove", hover);
+$("plot").addEventListener("pointerdown", (event) => moveTo(omegaAt(event)));
+$("plot").addEventListener("pointerleave", leave);
 $("omega").addEventListener("input", () => moveTo(Number($("omega").value)));
 $("exact").addEventListener("input", () => {
   if ($("exact").value) moveTo(Number($("exact").value)); // empty, too, where it is no number
@@ -234,4 +277,5 @@ $("filters").addEventListener("change", filterRows);
 onKeys("omega", STEPS_OF_KEYS, stepBy);
 onKeys("tasks", ROWS_OF_KEYS, selectBy);
 
-pick(INDEX.find((entry) => entry.several) ?? INDEX[0]);
+window.addEventListener("hashchange", recall);
+if (!recall()) pick(INDEX[START]);

@@ -7,12 +7,16 @@ function explain(event) {
   const term = event.target.closest?.("[data-help]");
   tip.hidden = !term;
   if (!term) return;
-  tip.textContent = term.dataset.help;
   term.setAttribute("aria-describedby", "tip");
-  const { left, bottom, top } = term.getBoundingClientRect();
-  const { offsetWidth: width, offsetHeight: height } = tip;
-  const x = Math.max(8, Math.min(left, document.documentElement.clientWidth - width - 8));
-  const y = bottom + height + 8 < innerHeight ? bottom + 4 : top - height - 4;
+  const { left, bottom } = term.getBoundingClientRect();
+  showTip(term.dataset.help, left, bottom + 4);
+}
+
+/** Show a text at a place, or as near to it as the window allows. */
+function showTip(text, left, top) {
+  [tip.textContent, tip.hidden] = [text, false];
+  const x = Math.max(8, Math.min(left, document.documentElement.clientWidth - tip.offsetWidth - 8));
+  const y = Math.min(top, innerHeight - tip.offsetHeight - 4);
   Object.assign(tip.style, { left: `${x}px`, top: `${y}px` });
 }
 
