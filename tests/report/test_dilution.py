@@ -4,11 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.collections import PolyCollection
+from matplotlib.text import Text
 from synthetic import measurement_of
 
 from spa.report.figures import dilution as dilution_figures
 from spa.report.figures.dilution import approximation_rows, dilution_rows
-from spa.report.figures.drawing import COLUMN_WIDTH
+from spa.report.figures.drawing import COLUMN_WIDTH, png
 from spa.results.store import Results
 from spa.runs.attention_dilution import APPROXIMATION, SHARES
 
@@ -82,6 +83,13 @@ def test_figures_show_the_rows(tmp_path: Path) -> None:
     plain = rows[(rows["branch"] == "plain") & (rows["part"] == "prompt")]
     np.testing.assert_allclose(drawn, np.column_stack([plain["x"], plain["mean"] * 100]))
     assert sum(isinstance(item, PolyCollection) for item in panels[2, 0].collections) == 4
+    ends = panels[2, 1].get_lines()[1]  # of the plain text's gradient: its first and its last step, joined to nothing
+    assert (ends.get_linestyle(), ends.get_markerfacecolor()) == ("None", "white")
+    relative = dilution.rows[(dilution.rows["measure"] == "gradient") & (dilution.rows["axis"] == "relative_position")]
+    plain = relative[(relative["branch"] == "plain") & (relative["part"] == "prompt")]
+    np.testing.assert_allclose(ends.get_xydata(), plain[["x", "mean"]].iloc[[0, -1]] * [1, 100])
+    np.testing.assert_allclose(panels[2, 1].get_lines()[0].get_xdata(), plain["x"].iloc[1:-1])
+    assert panels[2, 1].get_ylim()[1] > 100
     assert [panel.get_ylabel() for panel in approximation.figure.axes] == [
         "Correlation",
         "Error / true shift",
@@ -89,6 +97,10 @@ def test_figures_show_the_rows(tmp_path: Path) -> None:
     ]
     for each in (dilution, approximation):
         assert each.figure.get_size_inches()[0] == COLUMN_WIDTH
+        png(each.figure)
+        box = each.figure.get_tightbbox()
+        assert 0 <= box.x0 < box.x1 <= COLUMN_WIDTH
+        assert {7 <= text.get_fontsize() <= 9 for text in each.figure.findobj(Text) if text.get_text()} == {True}
         assert "Means over 3 tasks" in each.caption
 
 

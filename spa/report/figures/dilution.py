@@ -24,6 +24,7 @@ MEASURES = {
     "gradient": "Gradient by the embeddings",
 }
 BINS = {"position": 20, "relative_position": 1 / 12}  # widths; the gradient has 12 steps a text
+_ENDS_APART = ("gradient", "relative_position")  # the first bin is each text's first step, the last its last one
 _SERIES = ["axis", "measure", "branch", "part"]
 _AXES = {"position": "Tokens written", "relative_position": "Part of the text written"}
 _PARTS = {"prompt": ("prompt", "#0072B2", "o"), "anchor": ("anchored text", "#D55E00", "s")}
@@ -40,7 +41,9 @@ def draw(measured: Attention) -> Iterator[Drawing]:
         rows = dilution_rows(shares, np.random.default_rng(0))
         caption = (
             "Attention of the steps that wrote the texts. The dotted lines are what attention spread evenly over all "
-            f"tokens would give; a bin is drawn where half of the tasks have it. {tasks}"
+            "tokens would give; a bin is drawn where half of the tasks have it. The gradient is taken at 12 steps of "
+            "each text: the first sees the prompt alone, and the last writes the token that ends the text, such as a "
+            f"closing fence; both stand apart, as hollow points. {tasks}"
         )
         figure = dilution(rows, title, manifest.omega)
         yield Drawing(f"attention_dilution_{measured.key}", caption, figure, rows)
@@ -94,12 +97,13 @@ def dilution(rows: pd.DataFrame, title: str, omega: float) -> Figure:
         axes = figure.subplots(len(measures), len(_AXES), squeeze=False, sharex="col", sharey=True)
         for line, measure in zip(axes, measures, strict=True):
             for panel, axis in zip(line, _AXES, strict=True):
-                _draw_shares(panel, rows[(rows["measure"] == measure) & (rows["axis"] == axis)])
+                shown = rows[(rows["measure"] == measure) & (rows["axis"] == axis)]
+                _draw_shares(panel, shown, apart=(measure, axis) == _ENDS_APART and shown["x"].nunique() > 2)
             line[0].set_title(MEASURES[measure], loc="left")
             line[0].set_ylabel("Share (%)")
         for panel, label in zip(axes[-1], _AXES.values(), strict=True):
             panel.set_xlabel(label)
-        figure.suptitle(title, fontsize=8)
+        figure.suptitle(title, x=0.01, ha="left", fontsize=8)
         lines: list[Any] = [
             Line2D([], [], color=colour, marker=marker, markersize=3, linestyle=style, linewidth=1.1)
             for _, colour, marker in _PARTS.values()
@@ -112,27 +116,36 @@ def dilution(rows: pd.DataFrame, title: str, omega: float) -> Figure:
         figure.legend(
             lines,
             [*names, "even attention", BOOTSTRAP],
-            loc="outside lower center",
+            loc="outside lower left",
             ncols=2,
             frameon=False,
-            handlelength=3,
+            handlelength=2.4,
+            columnspacing=1,
         )
     return figure
 
 
-def _draw_shares(panel: Axes, rows: pd.DataFrame) -> None:
+def _draw_shares(panel: Axes, rows: pd.DataFrame, apart: bool) -> None:
+    """apart: whether the first and the last point are steps of their own kind, which no line joins to the others."""
     for part, (_, colour, marker) in _PARTS.items():
         of_part = rows[rows["part"] == part]
         for branch, style in _BRANCHES.items():
             series = of_part[of_part["branch"] == branch]
             x, mean, low, high = (series[name].to_numpy() for name in ["x", "mean", "low", "high"])
-            line: dict[str, Any] = {"color": colour, "linestyle": style, "linewidth": 1.1, "markersize": 2.2}
-            panel.plot(x, mean * 100, marker=marker, **line)
-            panel.fill_between(x, low * 100, high * 100, color=colour, alpha=0.15, linewidth=0)
+            inner = slice(1, -1) if apart else slice(None)
+            line: dict[str, Any] = {"color": colour, "linewidth": 1.1, "markersize": 2.2, "marker": marker}
+            panel.plot(x[inner], mean[inner] * 100, linestyle=style, **line)
+            panel.fill_between(x[inner], low[inner] * 100, high[inner] * 100, color=colour, alpha=0.15, linewidth=0)
+            if apart:
+                ends = [0, -1]
+                panel.vlines(x[ends], low[ends] * 100, high[ends] * 100, color=colour, linewidth=0.8)
+                hollow: dict[str, Any] = line | {"markersize": 3.2, "markerfacecolor": "white", "markeredgewidth": 0.8}
+                panel.plot(x[ends], mean[ends] * 100, linestyle="none", **hollow)
         even = of_part.groupby("x")["uniform"].mean()  # of both branches, whose texts differ in length
         panel.plot(even.index, even * 100, linewidth=0.8, **DOTTED)
     panel.set_xlim(left=0)
-    panel.set_ylim(0, 100)
+    panel.set_ylim(0, 105)  # a point at 100% is whole
+    panel.set_yticks(range(0, 101, 25))
     draw_grid(panel, "y")
 
 
@@ -186,5 +199,5 @@ def approximation(rows: pd.DataFrame, title: str) -> Figure:
             draw_grid(panel, "y")
         panel.set_xlabel(r"Anchoring weight $\omega$")
         panel.set_xlim(left=0)
-        figure.suptitle(title, fontsize=8)
+        figure.suptitle(title, x=0.01, ha="left", fontsize=8)
     return figure
