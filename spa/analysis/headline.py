@@ -32,8 +32,9 @@ def headline(tuned: pd.DataFrame) -> Headline:
     span = f"{tasks[0]}" if len(tasks) == 1 else f"{tasks[0]} to {tasks[-1]}"
     scope = (
         f"Run: {', '.join(models)} on {', '.join(benchmarks)} ({span} tasks each). "
-        f"Omega, SPA's weight, is chosen on {tuned['share'].iloc[0]:.0%} of the tasks and Pass@1 measured on the "
-        "others; 95% intervals by a paired bootstrap over tasks, not corrected for their number."
+        "SPA amplifies the task's description; omega, its weight, is chosen on "
+        f"{tuned['share'].iloc[0]:.0%} of the tasks, and Pass@1 is measured on the others. "
+        "Intervals are paired bootstraps over tasks, not corrected for their number."
     )
     return Headline(answer(tuned), scope, main_model(tuned))
 

@@ -242,6 +242,9 @@ def test_headings_are_explained_on_hover_and_focus(page: Page) -> None:
     expect(page.locator("#tip")).to_have_text(told)
     page.keyboard.press("Escape")
     expect(page.locator("#tip")).to_be_hidden()
+    page.locator("nav a[href='#table-every_task']").click()
+    page.locator("#table-every_task .term", has_text="Holm").focus()  # which scrolls it into view
+    expect(page.locator("#tip")).to_contain_text("adjusted by Holm's method")
 
 
 def test_a_link_unfolds_what_it_leads_to(page: Page) -> None:

@@ -84,5 +84,5 @@ function hover(event) {
 
 function leave() {
   $("hover").hidden = true;
-  tip.hidden = true;
+  hideTip();
 }

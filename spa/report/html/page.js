@@ -1,13 +1,18 @@
 // The page around the explorer: explanations of headings, and links into what is folded.
 
 const tip = document.getElementById("tip");
+let term; // the heading that is explained
 
-/** Show a heading's explanation below it, within the window. */
+/** Show the explanation of the heading under the pointer or the focus. */
 function explain(event) {
-  const term = event.target.closest?.("[data-help]");
+  term = event.target.closest?.("[data-help]");
   tip.hidden = !term;
   if (!term) return;
   term.setAttribute("aria-describedby", "tip");
+  below();
+}
+
+function below() {
   const { left, bottom } = term.getBoundingClientRect();
   showTip(term.dataset.help, left, bottom + 4);
 }
@@ -20,11 +25,15 @@ function showTip(text, left, top) {
   Object.assign(tip.style, { left: `${x}px`, top: `${y}px` });
 }
 
+function hideTip() {
+  [tip.hidden, term] = [true, undefined];
+}
+
 document.addEventListener("pointerover", explain);
 document.addEventListener("focusin", explain);
-document.addEventListener("scroll", () => (tip.hidden = true), { capture: true, passive: true });
+document.addEventListener("scroll", () => (term ? below() : hideTip()), { capture: true, passive: true });
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape") tip.hidden = true;
+  if (event.key === "Escape") hideTip();
 });
 
 /** Unfold what the address points into. */
