@@ -43,6 +43,7 @@ TERMS = {
     "Less SPA": f"Against SPA: {_LESS}.",
     "less from": f"Lower end of that difference's {_INTERVAL}.",
     "less to": f"Upper end of that difference's {_INTERVAL}.",
+    "Tuned": "SPA's Pass@1 less that of plain greedy decoding, omega chosen on other tasks, in points.",
     "Tuned (%)": "Pass@1 at the omega chosen on other tasks.",
     "Authors' weight": "The same weight as the method's authors write it.",
     "Quantity": "What was published: Pass@1 of plain decoding, of SPA, or their difference.",
@@ -73,4 +74,6 @@ def explanation(heading: str) -> str:
     family, _, last = heading.rpartition(" ")
     if family in _FAMILIES and last.isdigit():
         return f"{last}th {_FAMILIES[family]}."
-    return TERMS.get(heading) or (TERMS.get(last, "") if last in ("Plain", "SPA", "Delta") else "")
+    if family == "At":
+        return "The same at this omega, on every task."
+    return TERMS.get(heading) or (TERMS[last] if last in ("Plain", "SPA", "Delta", "from", "to") else "")

@@ -102,7 +102,7 @@ def test_a_claim_has_one_badge_and_those_that_lack_models_are_folded() -> None:
     assert html.index("<b>C1</b>") < html.index("<b>C2</b>") < folded < html.index("<b>C3</b>")
     assert "models other than the paper's can say: another model can show that it does not help every model." in html
     assert "<li>a &lt; b &amp; c</li>" in html
-    assert 'Runs: <a href="#run-aaaa">aaaa</a>, <a href="#run-bbbb">bbbb</a>.' in html
+    assert 'Runs: <a href="#run-aaaa">aaaa</a>, bbbb.' in html  # bbbb is no run, but a measurement of attention
     assert "Runs: none." in html
     assert 'id="claims"' not in page()
 

@@ -22,6 +22,8 @@ def test_every_heading_is_explained(tmp_path: Path) -> None:
     [
         ("Split 50", "50th percentile of delta over the random splits of the tasks."),
         ("HumanEval+ Plain", "Pass@1 (%) of plain greedy decoding, omega 0."),
+        ("At 0.1", "The same at this omega, on every task."),
+        ("At 0.1 from", "Lower end of the 95% interval, by a paired bootstrap over tasks."),
         ("Something else", ""),
     ],
 )
