@@ -6,7 +6,7 @@ with the generator that they are given, and take percentiles (Efron and Tibshira
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import optimize, stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
@@ -43,6 +43,33 @@ def holm(p_values: ArrayLike) -> Floats:
     return adjusted
 
 
+def smallest_gain(n_tasks: int, changed: float, power: float = 0.8) -> float:
+    """The smallest difference of pass rates that the exact McNemar test (5%, two-sided) shows with this power.
+
+    changed: the share of tasks expected to be fixed or broken. NaN where even fixing all of those shows too seldom.
+    """
+    discordant = np.arange(n_tasks + 1)
+    chance = stats.binom.pmf(discordant, n_tasks, changed)
+    broken = np.arange(n_tasks + 1)[:, None]
+    significant = (mcnemar_exact(discordant - broken, broken) <= 1 - CONFIDENCE) & (2 * broken < discordant)
+
+    def missing(gain: float) -> float:
+        outcomes = stats.binom.pmf(broken, discordant, (1 - gain / changed) / 2)
+        return power - float(chance @ (outcomes * significant).sum(axis=0))
+
+    return float(optimize.brentq(missing, 0, changed)) if missing(changed) < 0 else float("nan")
+
+
+def interval_of_ratio(ratios: ArrayLike) -> tuple[float, float]:
+    """The interval of a ratio's geometric mean over repeated measurements, by Student's t; NaN where it is one."""
+    logs = np.log(np.asarray(ratios, dtype=float))
+    if len(logs) < 2:
+        return float("nan"), float("nan")
+    error = max(float(stats.sem(logs)), 1e-12)
+    low, high = np.exp(stats.t.interval(CONFIDENCE, len(logs) - 1, loc=logs.mean(), scale=error))
+    return float(low), float(high)
+
+
 def delta_interval(
     fixed: ArrayLike, broken: ArrayLike, n_tasks: ArrayLike, rng: np.random.Generator
 ) -> tuple[Floats, Floats]:
@@ -67,39 +94,38 @@ def resamples(n_tasks: int, rng: np.random.Generator, n_resamples: int = RESAMPL
     return (drawn / n_tasks).astype(np.float32)
 
 
-def best_omegas(passed: Bools, rng: np.random.Generator) -> Bools:
-    """The omegas (P,) that `passed` (T, P) does not exclude as the best.
+def best_omegas(passed: Bools, weights: NDArray[np.float32], confidence: float = CONFIDENCE) -> Bools:
+    """The omegas (P,) that `passed` (T, P) does not exclude as the best; weights: of `resamples`.
 
-    An omega is excluded where the best observed rate exceeds its own by more than 95% of resamples deviate:
+    An omega is excluded where the best observed rate exceeds its own by more than `confidence` of resamples deviate:
     max over w of (r*(w) - r(w)) - (r*(omega) - r(omega)), with r* a resample's rate. So a true optimum is kept in at
-    least 95% of samples, whatever the other rates are (comparison with the best, Hsu 1996, by a paired bootstrap).
+    least that share of samples, whatever the other rates are (comparison with the best, Hsu 1996, by a paired
+    bootstrap).
     """
     outcomes = passed.astype(np.float32)
     rates = outcomes.mean(axis=0)
-    deviations = resamples(len(passed), rng, 1000) @ outcomes - rates  # (B, P)
+    deviations = weights @ outcomes - rates  # (B, P)
     excess = deviations.max(axis=1, keepdims=True) - deviations
-    position = int(np.ceil(CONFIDENCE * len(excess))) - 1
+    position = int(np.ceil(confidence * len(excess))) - 1
     allowed = np.partition(excess, position, axis=0)[position]
     return np.asarray(rates.max() - rates <= allowed + 1e-6)
 
 
-def pooled_steps(passed: ArrayLike, rng: np.random.Generator) -> list[tuple[int, int]]:
+def pooled_steps(passed: ArrayLike, confidence: float = CONFIDENCE) -> list[tuple[int, int]]:
     """The steps of a curve that are left after pooling: half-open ranges of the P columns of `passed` (T, P).
 
     While the paired interval of some two neighbouring steps' difference covers 0, the two whose difference is
-    smallest, measured in its bootstrap standard errors, become one, whose pass rate is its columns' mean.
+    smallest, measured in its standard errors, become one, whose pass rate is its columns' mean. The interval is the
+    normal one of a mean over tasks, so nothing here is drawn.
     """
-    outcomes = np.asarray(passed, dtype=np.float32)
-    rates = np.vstack([outcomes.mean(axis=0), resamples(len(outcomes), rng) @ outcomes])  # observed, then B resamples
+    outcomes = np.asarray(passed, dtype=float)
     steps = [(column, column + 1) for column in range(outcomes.shape[1])]
     while len(steps) > 1:
-        means = np.column_stack([rates[:, first:stop].mean(axis=1) for first, stop in steps])
-        rises = np.diff(means, axis=1)  # (1 + B, steps - 1)
-        low, high = np.quantile(rises[1:], _TAILS, axis=0)
-        size = np.abs(rises[0]) / np.maximum(rises[1:].std(axis=0), 1e-12)
-        size[(low > 1e-6) | (high < -1e-6)] = np.inf
+        rises = np.diff([outcomes[:, first:stop].mean(axis=1) for first, stop in steps], axis=0)  # (steps - 1, T)
+        errors = np.maximum(rises.std(axis=1), 1e-9) / np.sqrt(len(outcomes))
+        size = np.abs(rises.mean(axis=1)) / errors
         closest = int(np.argmin(size))
-        if np.isinf(size[closest]):
+        if size[closest] > stats.norm.isf((1 - confidence) / 2):
             break
         steps[closest : closest + 2] = [(steps[closest][0], steps[closest + 1][1])]
     return steps

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
+from scipy import stats
 from scipy.stats import binomtest
 from statsmodels.stats.contingency_tables import mcnemar
 
-from spa.statistics import mcnemar_exact, mean_band, wilson
+from spa.statistics import interval_of_ratio, mcnemar_exact, mean_band, smallest_gain, wilson
 
 
 def test_wilson_by_hand() -> None:
@@ -44,6 +45,27 @@ def test_mcnemar_is_the_binomial_test_and_statsmodels() -> None:
     for f, b, p_value in zip(fixed, broken, mcnemar_exact(fixed, broken), strict=True):
         assert p_value == pytest.approx(binomtest(int(f), int(f + b)).pvalue if f + b else 1)
         assert p_value == pytest.approx(mcnemar([[7, b], [f, 3]], exact=True).pvalue)
+
+
+@pytest.mark.parametrize(("n_tasks", "changed"), [(164, 0.1), (378, 0.2)])
+def test_the_smallest_gain_shows_in_four_of_five_samples(n_tasks: int, changed: float) -> None:
+    gain = smallest_gain(n_tasks, changed)
+    shares = [(changed + gain) / 2, (changed - gain) / 2, 1 - changed]
+    fixed, broken, _ = np.random.default_rng(0).multinomial(n_tasks, shares, size=20_000).T
+    assert np.mean((mcnemar_exact(fixed, broken) <= 0.05) & (fixed > broken)) == pytest.approx(0.8, abs=0.01)
+
+
+def test_too_few_changes_show_nothing() -> None:
+    """Of two fixed tasks of 10 the exact p-value is 1/2."""
+    assert np.isnan(smallest_gain(10, 0.2))
+
+
+def test_the_interval_of_a_ratio_is_that_of_its_logarithm() -> None:
+    rounds = [1.39, 1.54, 1.42, 1.45]
+    scipys = stats.ttest_1samp(np.log(rounds), 0).confidence_interval(0.95)
+    assert interval_of_ratio(rounds) == pytest.approx(np.exp([scipys.low, scipys.high]))
+    assert np.isnan(interval_of_ratio([1.4])).all()
+    assert interval_of_ratio([2, 2, 2]) == pytest.approx((2, 2))
 
 
 def test_mean_band_counts_the_tasks_that_have_a_value() -> None:

@@ -67,7 +67,7 @@ def test_delta_interval_covers_as_it_claims() -> None:
 
 def test_an_omega_that_is_certainly_worse_is_not_the_best() -> None:
     passed = np.arange(100)[:, None] < np.array([50, 90, 90, 20])
-    assert list(best_omegas(passed, RNG(0))) == [False, True, True, False]
+    assert list(best_omegas(passed, resamples(100, RNG(0)))) == [False, True, True, False]
 
 
 @pytest.mark.parametrize("peak", [0.0, 0.1, 0.25])
@@ -75,16 +75,26 @@ def test_the_best_omega_is_kept_in_as_many_samples_as_claimed(peak: float) -> No
     """Flat, the hardest case, keeps each omega in 95% of samples; a peak is kept more often, and excludes others."""
     omegas, rng = np.linspace(0, 1, 9), RNG(0)
     rates = 0.5 + peak * np.exp(-(((omegas - 0.5) / 0.2) ** 2))
-    kept = np.array([best_omegas(drawn(rates, 164, rng), rng) for _ in range(200)])
+    weights = resamples(164, RNG(1))
+    kept = np.array([best_omegas(drawn(rates, 164, rng), weights) for _ in range(200)])
     assert kept[:, rates == rates.max()].mean() >= 0.93
     assert kept.mean() < {0.0: 1.0, 0.1: 0.8, 0.25: 0.5}[peak]
 
 
 def test_steps_that_cannot_be_told_apart_are_pooled() -> None:
     passed = np.arange(200)[:, None] < np.array([100, 101, 150, 149, 151, 60])
-    assert pooled_steps(passed, RNG(0)) == [(0, 2), (2, 5), (5, 6)]
-    assert pooled_steps(np.ones((5, 3)), RNG(0)) == [(0, 3)]
-    assert pooled_steps(np.ones((5, 1)), RNG(0)) == [(0, 1)]
+    assert pooled_steps(passed) == [(0, 2), (2, 5), (5, 6)]
+    assert pooled_steps(np.ones((5, 3))) == [(0, 3)]
+    assert pooled_steps(np.ones((5, 1))) == [(0, 1)]
+
+
+def test_fewer_steps_are_told_apart_by_a_higher_confidence() -> None:
+    """Two tasks of 50 are fixed: sqrt(2) / sqrt(1 - 2/50) standard errors. Eight are: sqrt(8) / sqrt(1 - 8/50)."""
+    two, eight = (np.arange(50)[:, None] < np.array([20, 20 + fixed]) for fixed in (2, 8))
+    for passed, errors in ((two, 1.4434), (eight, 3.0861)):
+        beyond = stats.norm.cdf(errors) - stats.norm.cdf(-errors)
+        assert len(pooled_steps(passed, beyond - 1e-4)) == 2
+        assert len(pooled_steps(passed, beyond + 1e-4)) == 1
 
 
 @pytest.mark.parametrize(
@@ -94,16 +104,16 @@ def test_falls_after_rises_by_hand(rates: list[float], falls: int) -> None:
     assert falls_after_rises(rates) == falls
 
 
-def falls(passed: NDArray[np.bool_], rng: np.random.Generator) -> int:
-    return falls_after_rises([passed[:, first:stop].mean() for first, stop in pooled_steps(passed, rng)])
+def falls(passed: NDArray[np.bool_]) -> int:
+    return falls_after_rises([passed[:, first:stop].mean() for first, stop in pooled_steps(passed)])
 
 
 def test_unimodal_curves_seldom_fail_and_two_peaks_are_found() -> None:
     omegas, rng = np.linspace(0, 1, 11), RNG(0)
     one = 0.5 + 0.2 * np.exp(-(((omegas - 0.4) / 0.2) ** 2))
     two = 0.5 + 0.25 * np.isin(np.arange(11), [2, 3, 7, 8])
-    assert np.mean([falls(drawn(one, 164, rng), rng) > 1 for _ in range(60)]) <= 0.05
-    assert np.mean([falls(drawn(two, 164, rng), rng) > 1 for _ in range(30)]) >= 0.9
+    assert np.mean([falls(drawn(one, 164, rng)) > 1 for _ in range(60)]) <= 0.05
+    assert np.mean([falls(drawn(two, 164, rng)) > 1 for _ in range(30)]) >= 0.9
 
 
 def measured(

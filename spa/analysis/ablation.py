@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from spa.analysis.curves import Curve
+from spa.analysis.curves import Curve, on_common_tasks
 from spa.analysis.readings import Tuned, percentiles, tune
 from spa.records import ANCHOR, SETTINGS
 
@@ -27,14 +27,6 @@ def anchor_rows(curves: Iterable[Curve]) -> pd.DataFrame:
                 row |= less("description", tuned[curve.anchor], tuned[ANCHOR])
             rows.append(row | {"keys": " ".join(curve.keys)})
     return with_columns(rows, ["less_description", "less_low", "less_high"])
-
-
-def on_common_tasks(curves: Sequence[Curve]) -> list[Curve]:
-    """The curves, each of the tasks that all of them have, in the first one's order."""
-    common = curves[0].task_ids
-    for curve in curves[1:]:
-        common = common.intersection(curve.task_ids)
-    return [curve.of(common) for curve in curves]
 
 
 def tuned_columns(curve: Curve, tuned: Tuned, name: str) -> dict[str, float | int | str]:

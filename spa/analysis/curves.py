@@ -4,7 +4,7 @@ Letters: T tasks, P omegas or parts of an interval in ascending order.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -105,6 +105,14 @@ def curves(tasks: pd.DataFrame, visible: Visible) -> list[Curve]:
         cells.setdefault(tuple(run[[*SETTINGS, "plain_identity"]].iloc[0]), []).append(run)
     found = (_curve(_chosen(cells[names]), visible) for names in sorted(cells, key=_by_size))
     return [curve for curve in found if curve is not None]
+
+
+def on_common_tasks(curves: Sequence[Curve]) -> list[Curve]:
+    """The curves, each of the tasks that all of them have, in the first one's order."""
+    common = curves[0].task_ids
+    for curve in curves[1:]:
+        common = common.intersection(curve.task_ids)
+    return [curve.of(common) for curve in curves]
 
 
 def _by_size(names: tuple[str, ...]) -> list[list[tuple[float, str]]]:

@@ -12,6 +12,7 @@ from spa.results.speed import PLAIN, SPA, Measurement, Ratio, read_folder
 from spa.results.store import Results
 
 ATTENTION = ["task_id", "branch", "measure", "position", "relative_position", "prompt_share", "anchor_share"]
+ATTENTION += ["prompt_tokens"]
 # Models of the paper whose shapes the benchmark fills with random weights.
 SHAPES = {"codellama_7b", "deepseek_coder_1_3b", "deepseek_coder_6_7b", "deepseek_coder_33b"}
 _SPEED_BATCH = 16

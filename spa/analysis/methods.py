@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from spa.analysis.ablation import less, on_common_tasks, tuned_columns, with_columns
-from spa.analysis.curves import Curve
+from spa.analysis.ablation import less, tuned_columns, with_columns
+from spa.analysis.curves import Curve, on_common_tasks
 from spa.analysis.readings import against_plain, tune
 from spa.method import scale_of
 from spa.records import ANCHOR, DEFAULTS, SETTINGS

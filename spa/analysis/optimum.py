@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from spa.analysis.curves import Curve
-from spa.analysis.readings import seeded
+from spa.analysis.readings import task_weights
 from spa.statistics import best_omegas, falls_after_rises, pooled_steps
 
 
@@ -13,8 +13,8 @@ def optimum_rows(curves: Iterable[Curve]) -> pd.DataFrame:
     """A row for each cell with omegas: which omegas may be the best, and the steps that are left of its curve."""
     rows = []
     for curve in (curve for curve in curves if curve.has_omegas):
-        kept, rates = best_omegas(curve.passed, seeded()), curve.passed.mean(axis=0)
-        steps = [curve.on_grid[:, first:stop].mean() for first, stop in pooled_steps(curve.on_grid, seeded())]
+        kept, rates = best_omegas(curve.passed, task_weights(curve.n_tasks)), curve.passed.mean(axis=0)
+        steps = [curve.on_grid[:, first:stop].mean() for first, stop in pooled_steps(curve.on_grid)]
         rows.append(
             {
                 **curve.settings,

@@ -9,22 +9,25 @@ Letters: T tasks, G omegas of a curve's grid, S splits, B bootstrap resamples. E
 cells of some tasks have the same splits and resamples, and another cell in the folder changes no number of this one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import stats
 
-from spa.analysis.curves import Bools, Curve, Floats
+from spa.analysis.curves import Bools, Curve, Floats, on_common_tasks
 from spa.statistics import CONFIDENCE, delta_interval, holm, mcnemar_exact, resamples
 
 SPLITS = 1000
 SHARES = (0.15, 0.2)  # of the tasks, to choose omega on: the paper's readers differ
 SHARE = 0.2  # the one by which claims are judged
-RESAMPLES, SPLITS_OF_RESAMPLE = 400, 25
+SPLITS_OF_RESAMPLE = 25
+FIXED = (0.1, 0.2, 0.3)  # omegas at which every task is beside the tuned reading
 _SEED = 0
+_ROWS = 5000  # splits that are multiplied at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +48,12 @@ class Tuned:
         """The 95% interval of `delta`: other tasks, another choice of omega."""
         return percentiles(self.resampled)
 
+    @property
+    def p_value(self) -> float:
+        """Two-sided, of no gain, by the bootstrap's standard error: its percentiles cannot tell small ones apart."""
+        error = float(self.resampled.std())
+        return float(2 * stats.norm.sf(abs(self.delta) / error)) if error else 1.0
+
 
 def seeded() -> np.random.Generator:
     """A fresh generator, the same for every cell."""
@@ -55,6 +64,17 @@ def percentiles(resampled: Floats) -> tuple[float, float]:
     """The 95% bootstrap interval of a statistic, from its values over resamples."""
     low, high = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(low), float(high)
+
+
+def monte_carlo_error(resampled: Floats) -> float:
+    """The standard error of an end of `percentiles`, the less certain one, for want of resamples (Maritz-Jarrett)."""
+    return float(stats.mstats.mjci(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]).max())
+
+
+@lru_cache(maxsize=4)
+def task_weights(n_tasks: int) -> NDArray[np.float32]:
+    """The resamples (B, T) of any cell of so many tasks."""
+    return resamples(n_tasks, seeded())
 
 
 @lru_cache(maxsize=1024)  # tables, figures and claims ask for the same ones
@@ -69,26 +89,56 @@ def tune(curve: Curve, share: float = SHARE) -> Tuned:
 
 def tune_against(curve: Curve, reference: Bools, share: float = SHARE) -> Tuned:
     """As `tune`, but the gain is over the outcomes `reference` (T,), such as another model's."""
-    rng, n_tasks = seeded(), curve.n_tasks
+    n_tasks = curve.n_tasks
     n_tuning = min(max(1, round(share * n_tasks)), n_tasks - 1)
     order = np.argsort(np.abs(curve.grid), kind="stable")
-    outcomes = curve.on_grid[:, order].astype(np.float32)
-    gains = outcomes - reference[:, None].astype(np.float32)
+    ones = np.ones(n_tasks)
+    outcomes = np.column_stack([curve.on_grid[:, order], reference, ones]).astype(np.float32)  # (T, G + 2)
 
-    def measure(weights: NDArray[np.float32], n_splits: int) -> tuple[NDArray[np.intp], Floats]:
-        """The choices (B * S,) and held-out gains (B, S) of splits of tasks that count `weights` (B, T)."""
-        is_tuning = np.tile(np.arange(n_tasks) < n_tuning, (len(weights) * n_splits, 1))
-        tuning = rng.permuted(is_tuning, axis=1) * np.repeat(weights, n_splits, axis=0)
-        chosen = np.argmax(tuning @ outcomes, axis=1)
-        gained = np.repeat(weights @ gains, n_splits, axis=0) - tuning @ gains
-        n_held_out = np.repeat(weights.sum(axis=1), n_splits) - tuning.sum(axis=1)
-        deltas = gained[np.arange(len(chosen)), chosen] / np.maximum(n_held_out, 1)
-        return chosen, deltas.reshape(len(weights), n_splits).astype(float)
+    def measure(tuning: NDArray[np.uint8], counts: NDArray[np.float32]) -> tuple[NDArray[np.intp], Floats]:
+        """The choices (S,) and held-out gains (S,) of splits `tuning` (S, T) of tasks drawn so often, (., T)."""
+        parts = (tuning[at : at + _ROWS].astype(np.float32) for at in range(0, len(tuning), _ROWS))
+        passed = np.concatenate([part @ outcomes for part in parts])
+        chosen = np.argmax(passed[:, :-2], axis=1)
+        held_out = np.repeat(counts @ outcomes, len(tuning) // len(counts), axis=0) - passed
+        gained = held_out[np.arange(len(tuning)), chosen] - held_out[:, -2]
+        return chosen, gained / np.maximum(held_out[:, -1], 1).astype(float)
 
-    chosen, deltas = measure(np.ones((1, n_tasks), dtype=np.float32), SPLITS)
-    drawn = np.rint(resamples(n_tasks, rng, RESAMPLES) * n_tasks)
-    resampled = measure(drawn, SPLITS_OF_RESAMPLE)[1].mean(axis=1)
-    return Tuned(n_tuning, curve.grid[order][chosen], deltas[0], resampled)
+    tuning, tuning_of_resamples = _splits(n_tasks, n_tuning)
+    chosen, deltas = measure(tuning, ones[None].astype(np.float32))
+    resampled = measure(tuning_of_resamples, np.rint(task_weights(n_tasks) * n_tasks))[1]
+    return Tuned(n_tuning, curve.grid[order][chosen], deltas, resampled.reshape(-1, SPLITS_OF_RESAMPLE).mean(axis=1))
+
+
+@lru_cache(maxsize=4)
+def _splits(n_tasks: int, n_tuning: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """How often splits have each task on the tuning side: of the tasks (S, T), and of their resamples (B * S', T)."""
+    (rng,) = seeded().spawn(1)
+    counts = np.rint(task_weights(n_tasks) * n_tasks).astype(np.uint8)
+
+    def draw(n_splits: int) -> NDArray[np.uint8]:
+        return rng.permuted(np.tile((np.arange(n_tasks) < n_tuning).astype(np.uint8), (n_splits, 1)), axis=1)
+
+    return draw(SPLITS), draw(len(counts) * SPLITS_OF_RESAMPLE) * np.repeat(counts, SPLITS_OF_RESAMPLE, axis=0)
+
+
+def pool(curves: Sequence[Curve]) -> tuple[float, float, float]:
+    """The mean tuned gain of several cells, each counting once, with its interval; NaN where there is none.
+
+    The cells of one family are read on the tasks that all of them have, which a resample draws alike for all; those
+    of another family are drawn apart.
+    """
+    families: dict[str, list[Curve]] = {}
+    for curve in curves:
+        families.setdefault(curve.family, []).append(curve)
+    common = [on_common_tasks(family) for family in families.values()]
+    if not common or min(family[0].n_tasks for family in common) < 2:
+        return float("nan"), float("nan"), float("nan")
+    tuned = [[tune(curve) for curve in family] for family in common]
+    # A roll keeps cells of equally many tasks, which have the same draws, from moving together.
+    resampled = sum(np.roll(each.resampled, place) for place, family in enumerate(tuned) for each in family)
+    delta = sum(each.delta for family in tuned for each in family) / len(curves)
+    return (delta, *percentiles(np.asarray(resampled) / len(curves)))
 
 
 def tuned_rows(curves: Iterable[Curve]) -> pd.DataFrame:
@@ -109,11 +159,35 @@ def tuned_rows(curves: Iterable[Curve]) -> pd.DataFrame:
                     "delta": tuned.delta,
                     "delta_low": low,
                     "delta_high": high,
+                    "monte_carlo_error": monte_carlo_error(tuned.resampled),
                     **_spread("split", tuned.deltas),
                     **_spread("omega", tuned.omegas),
                     "keys": " ".join(curve.keys),
                 }
             )
+    return pd.DataFrame(rows)
+
+
+def fixed_rows(curves: Iterable[Curve]) -> pd.DataFrame:
+    """A row for each cell with omegas: the tuned gain, and beside it that of every task at each omega of FIXED.
+
+    The columns of an omega that the cell has not tried are NaN.
+    """
+    rows: list[dict[str, float | int | str]] = []
+    for curve in curves:
+        if not curve.has_omegas or curve.n_tasks < 2:
+            continue
+        tuned = tune(curve)
+        gains: dict[str, tuple[float, ...]] = {"tuned": (tuned.delta, *tuned.interval)}
+        for omega in FIXED:
+            column, gains[f"at_{omega}"] = curve.column(omega), (np.nan,) * 3
+            if column is not None:
+                compared = against_plain(curve, curve.passed[:, column])
+                gains[f"at_{omega}"] = tuple(float(compared[name]) for name in ("delta", "delta_low", "delta_high"))
+        row: dict[str, float | int | str] = {**curve.settings, "n_tasks": curve.n_tasks}
+        for name, ends in gains.items():
+            row |= dict(zip((name, f"{name}_low", f"{name}_high"), ends, strict=True))
+        rows.append(row | {"keys": " ".join(curve.keys)})
     return pd.DataFrame(rows)
 
 

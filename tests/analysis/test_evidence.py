@@ -22,7 +22,7 @@ def test_everything_of_a_folder_is_read(tmp_path: Path) -> None:
     run = grid_with_plus(folder)
     plain = {sample.task_id: sample for sample in run.samples() if sample.omega_lo == 0}
     run.append_visible(VisibleScore(task, solution_sha(plain[task].solution), 2, True) for task in ("T/A", "T/B"))
-    shares(folder, "k", [*evidence.ATTENTION, "prompt_tokens"])
+    shares(folder, "k", [*evidence.ATTENTION, "anchor_tokens"])
     speed.write(tmp_path / "bench" / "cuda-6.7b-bfloat16.json", measurement())
     speed.write(folder / "bench" / "cpu-smollm2-float32.json", measurement(shape=None))
     speed.write(folder / "bench" / "cpu-smollm2-float32-other.json", measurement(ratios={}))
@@ -42,5 +42,5 @@ def test_everything_of_a_folder_is_read(tmp_path: Path) -> None:
 
 def test_attention_without_a_column_is_one_line(tmp_path: Path) -> None:
     shares(tmp_path, "k", evidence.ATTENTION[:-1])
-    with pytest.raises(SpaError, match=r"shares\.csv has no column anchor_share; measure it again"):
+    with pytest.raises(SpaError, match=r"shares\.csv has no column prompt_tokens; measure it again"):
         evidence.read_attention([Results(tmp_path)])

@@ -1,10 +1,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from synthetic import curve, outcomes
 
 from spa.analysis import readings
-from spa.analysis.readings import tune, tune_against
+from spa.analysis.readings import monte_carlo_error, pool, tune, tune_against
+from spa.statistics import RESAMPLES
 
 
 def test_a_better_omega_is_chosen_and_measured_on_the_others() -> None:
@@ -65,6 +67,76 @@ def test_the_tuned_interval_covers_what_the_protocol_gains(gain: float) -> None:
     truth = np.mean([rates[np.argmax(drawn(33).sum(axis=0))] - rates[0] for _ in range(2000)])
     ends = np.array([tune(curve(drawn(164))).interval for _ in range(100)])
     assert np.mean((ends[:, 0] <= truth) & (truth <= ends[:, 1])) >= 0.87
+
+
+def test_the_tuned_interval_is_that_of_single_splits() -> None:
+    """The protocol written out for each resample: its spread is that of `resampled`, and so is its centre."""
+    cell, rng = curve(outcomes([0.2, 0.5, 0.4], 30)), np.random.default_rng(1)
+    found = []
+    for _ in range(1500):
+        drawn = rng.integers(30, size=30)
+        tuning = rng.permutation(30)[:6]
+        is_tuning = np.isin(drawn, tuning)
+        passed = cell.passed[drawn]
+        omega = np.argmax(passed[is_tuning].sum(axis=0))
+        held_out = passed[~is_tuning]
+        found.append((held_out[:, omega].mean() - held_out[:, 0].mean()) if len(held_out) else 0)
+    resampled = tune(cell).resampled
+    assert len(resampled) == RESAMPLES
+    assert resampled.mean() == pytest.approx(np.mean(found), abs=0.01)
+    assert resampled.std() < np.std(found)  # 25 splits of each
+
+
+def test_what_more_resamples_would_change() -> None:
+    """Of a normal statistic 6% of its standard error: sqrt(0.025 * 0.975 / 2000) over the density at 1.96."""
+    errors = [monte_carlo_error(np.random.default_rng(seed).normal(size=RESAMPLES)) for seed in range(20)]
+    assert np.mean(errors) == pytest.approx(np.sqrt(0.025 * 0.975 / RESAMPLES) / stats.norm.pdf(1.96), rel=0.15)
+    ends = [np.quantile(np.random.default_rng(seed).normal(size=RESAMPLES), 0.025) for seed in range(400)]
+    assert np.std(ends) == pytest.approx(0.06, rel=0.15)
+
+
+def test_the_p_value_is_that_of_the_standard_error() -> None:
+    tuned = tune(curve(outcomes([0.2, 0.3], 50)))
+    assert tuned.p_value == pytest.approx(2 * stats.norm.sf(tuned.delta / tuned.resampled.std()))
+    assert tune(curve(outcomes([0.2, 0.2], 50))).p_value == 1
+
+
+def test_pooled_cells_of_the_same_tasks_move_together() -> None:
+    """Two equal cells are as certain as one; one of other tasks makes the mean more certain."""
+    cell, twin = (curve(outcomes([0.2, 0.5], 50), model=model) for model in ("A", "B"))
+    other = curve(outcomes([0.2, 0.5], 50), benchmark="mbpp")
+    delta, low, high = pool([cell, twin])
+    assert (delta, low, high) == pytest.approx((tune(cell).delta, *tune(cell).interval))
+    _, apart_low, apart_high = pool([cell, other])
+    assert (apart_high - apart_low) / (high - low) == pytest.approx(1 / np.sqrt(2), rel=0.1)
+    assert np.isnan(pool([])).all()
+
+
+def test_pooled_cells_are_read_on_their_common_tasks() -> None:
+    cell = curve(outcomes([0.2, 0.5], 50))
+    part = cell.of(cell.task_ids[:20])
+    assert pool([cell, part]) == pytest.approx(pool([part]))
+    assert np.isnan(pool([cell.of(cell.task_ids[:9]), cell.of(cell.task_ids[10:])])).all()
+
+
+def test_a_curve_that_is_flat_on_its_tasks_reads_negative() -> None:
+    """Each omega fixes as many tasks as it breaks; over samples of tasks whose truth is flat the mean is 0."""
+    rng = np.random.default_rng(0)
+    flat = np.zeros((60, 4), dtype=bool)
+    for omega in range(4):
+        flat[rng.permutation(60)[:30], omega] = True
+    assert tune(curve(flat)).delta < -0.01
+    samples = [tune(curve(rng.random((60, 4)) < 0.5)).delta for _ in range(100)]
+    assert np.mean(samples) == pytest.approx(0, abs=2.5 * np.std(samples) / 10)
+
+
+def test_fixed_omegas_by_hand() -> None:
+    """Omega 0.1 fixes two of ten tasks, omega 0.2 breaks one, and 0.3 was not tried."""
+    (row,) = readings.fixed_rows([curve(outcomes([0.5, 0.7, 0.4], 10)), curve(outcomes([0.5], 10))]).to_dict("records")
+    assert (row["at_0.1"], row["at_0.2"]) == pytest.approx((0.2, -0.1))
+    assert row["at_0.1_low"] <= 0.2 <= row["at_0.1_high"]
+    assert np.isnan([row["at_0.3"], row["at_0.3_low"], row["at_0.3_high"]]).all()
+    assert row["tuned"] == tune(curve(outcomes([0.5, 0.7, 0.4], 10))).delta
 
 
 def test_tuned_rows() -> None:
@@ -135,5 +207,5 @@ def test_transfer_needs_the_omega_there() -> None:
 
 
 def test_no_cell_gives_no_rows() -> None:
-    for rows in (readings.tuned_rows, readings.every_task_rows, readings.triggered_rows, readings.transfer_rows):
+    for rows in (readings.tuned_rows, readings.fixed_rows, readings.every_task_rows, readings.triggered_rows):
         pd.testing.assert_frame_equal(rows([]), pd.DataFrame())

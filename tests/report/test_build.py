@@ -16,7 +16,7 @@ from spa.report import build
 from spa.results.store import Results, find_results
 
 ROOT = Path(__file__).resolve().parents[2]
-PAPER_TABLES = ("paper", "every_task", "tuned", "transfer", "test_triggered", "optimum", "published")
+PAPER_TABLES = ("paper", "every_task", "tuned", "fixed", "transfer", "test_triggered", "optimum", "published")
 REPORT = ROOT / "scripts" / "report.py"
 
 
