@@ -18,7 +18,7 @@ from spa.statistics import resamples
 
 RNG = np.random.Generator
 Ruled = Callable[[RNG], list[bool | None]]  # what a rule says of the points of one simulated study
-N_STUDIES = {"C1": 150, "C6": 150}  # of each scenario
+N_STUDIES = {"C1": 100, "C6": 150}  # of each scenario
 OTHERWISE = 200
 RESAMPLES = 500  # a fourth of what reports draw: the interval's ends are noisier, its errors no fewer
 
