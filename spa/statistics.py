@@ -4,6 +4,8 @@ Letters: T tasks, P omegas or parts of an interval in ascending order, B bootstr
 with the generator that they are given, and take percentiles (Efron and Tibshirani 1993, chapter 13).
 """
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, stats
@@ -43,6 +45,7 @@ def holm(p_values: ArrayLike) -> Floats:
     return adjusted
 
 
+@cache
 def smallest_gain(n_tasks: int, changed: float, power: float = 0.8) -> float:
     """The smallest difference of pass rates that the exact McNemar test (5%, two-sided) shows with this power.
 
