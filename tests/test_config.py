@@ -98,6 +98,13 @@ def test_the_papers_main_table_is_ten_cells() -> None:
         assert (run.experiment, run.results_dir) == ("paper_main", Path("results/paper_main"))
 
 
+def test_the_main_table_in_16_bits_differs_in_the_weights_alone() -> None:
+    quantized, full = cells(["experiment=paper_main"]), cells(["experiment=paper_main_bf16"])
+    changed = {"quantization": "none", "dtype": "bfloat16", "experiment": "paper_main_bf16"}
+    changed["results_dir"] = Path("results/paper_main_bf16")
+    assert full == [replace(cell, **changed) for cell in quantized]
+
+
 @pytest.mark.parametrize(
     ("preset", "n_cells"),
     [("paper_omega", 10), ("paper_anchor", 50), ("paper_attention", 5), ("baselines", 10), ("quickstart", 1)],

@@ -3,11 +3,17 @@
 Hours come from a rate that `make bench` measured for the model's shape on that device, where results/bench/ holds one.
 Otherwise they are an estimate by a roofline: a step takes as long as reading the weights and the cache, or as long as
 its operations, whichever is longer, plus the time in which its kernels are started. Real runs take longer than that.
+
+Quantized weights of bitsandbytes save memory and no time. Reading them is quicker by the roofline, but int8 starts more
+kernels in every linear layer and twice waits for the GPU to say whether there are outliers (bitsandbytes 0.50.2,
+backends/cuda/ops.py), and nf4 writes its weights out in 16 bits before it multiplies. int8 was reported to take about
+five times as long as 16 bits (bitsandbytes issues 347 and 490, of older versions). So a quantized cell is never priced
+below the same one in bfloat16.
 """
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,6 +35,12 @@ PROMPT_TOKENS = 512  # nearly all prompts are shorter
 HOST_GIB = 16  # main memory beside the weights
 HEADROOM_GIB = 6.0  # CUDA's context, activations, fragments
 GIB = 2.0**30
+
+LAYER_KERNELS = 40  # those of a layer in 16 bits, whose start takes conf/device's seconds_per_layer
+# What a linear layer of int8 adds where its input has outliers, each about as long as a kernel's start: 15 kernels
+# (magnitudes, comparison, which columns, quantization, their own product, scales) and 2 stops.
+INT8_STARTS = 17
+LINEARS = {"llama": 7, "codegen": 4}  # of a layer
 
 N = TypeVar("N", int, float)
 
@@ -105,20 +117,29 @@ def splitting(omegas: omega.OmegaSet) -> float:
 def n_parameters(shape: ShapeConfig) -> int:
     """Weights of a model of that shape."""
     hidden, vocabulary = shape.hidden, shape.vocabulary
+    codegen = shape.architecture == "codegen"
+    biases = shape.intermediate + hidden if codegen else 0
+    ends = 2 * hidden + vocabulary if codegen else hidden
+    embeddings = vocabulary * hidden * (1 if shape.tied else 2)
+    return n_quantized(shape) + shape.layers * (biases + 2 * hidden) + ends + embeddings
+
+
+def n_quantized(shape: ShapeConfig) -> int:
+    """Those that bitsandbytes quantizes: of the linear layers but the last, without biases."""
+    hidden = shape.hidden
     if shape.architecture == "codegen":
-        attention, mlp = 4 * hidden**2, 2 * hidden * shape.intermediate + shape.intermediate + hidden
-        layer, ends = attention + mlp + 2 * hidden, 2 * hidden + vocabulary
+        layer = 4 * hidden**2 + 2 * hidden * shape.intermediate
     else:
         attention = 2 * hidden**2 + 2 * hidden * hidden // shape.heads * shape.key_value_heads
-        layer, ends = attention + 3 * hidden * shape.intermediate + 2 * hidden, hidden
-    return shape.layers * layer + ends + vocabulary * hidden * (1 if shape.tied else 2)
+        layer = attention + 3 * hidden * shape.intermediate
+    return shape.layers * layer
 
 
 def memory_gib(cell: Cell) -> float:
     """Weights, and the cache of a full batch of long texts; in main memory at least what loading takes."""
     needed = _weights(cell) + _lanes(cell) * _branches(cell) * _text(cell)
     if cell.device.name == "cpu":
-        largest = cell.model.shape.vocabulary * cell.model.shape.hidden * _bytes(cell, cell.quantization)
+        largest = cell.model.shape.vocabulary * cell.model.shape.hidden * _bytes(cell)
         needed = max(LOADING * _weights(cell) + largest, needed)
     return needed / GIB
 
@@ -139,14 +160,11 @@ def host_gib(cell: Cell) -> int:
 
 
 def roofline(cell: Cell, prompt: int, generated: int) -> float:
-    """Seconds for all prompts and texts, with lanes that are always in use."""
-    device, shape, lanes = cell.device, cell.model.shape, _lanes(cell)
-    operations = 2 * n_parameters(shape) * _branches(cell)  # of one token
-    read = memory_gib(cell) * GIB
-    step = max(read / device.bandwidth, operations * lanes / device.operations)
-    return operations * prompt / device.operations + generated / lanes * (
-        step + shape.layers * device.seconds_per_layer
-    )
+    """Seconds for all prompts and texts, with lanes that are always in use; quantized, no fewer than in 16 bits."""
+    if cell.quantization == "none":
+        return _own_roofline(cell, prompt, generated)
+    unquantized = replace(cell, quantization="none", dtype="bfloat16")
+    return max(_own_roofline(each, prompt, generated) for each in (cell, unquantized))
 
 
 def measured_rate(cell: Cell, bench: Path) -> float | None:
@@ -204,6 +222,16 @@ def _fits(measured: speed.Measurement, cell: Cell) -> bool:
     return same_device and same_dtype and same_shape
 
 
+def _own_roofline(cell: Cell, prompt: int, generated: int) -> float:
+    device, shape, lanes = cell.device, cell.model.shape, _lanes(cell)
+    operations = 2 * n_parameters(shape) * _branches(cell)  # of one token
+    read = memory_gib(cell) * GIB
+    step = max(read / device.bandwidth, operations * lanes / device.operations)
+    more = LINEARS[shape.architecture or "llama"] * INT8_STARTS if cell.quantization == "int8" else 0
+    starts = shape.layers * device.seconds_per_layer * (1 + more / LAYER_KERNELS)
+    return operations * prompt / device.operations + generated / lanes * (step + starts)
+
+
 def _known(cell: Cell) -> bool:
     return cell.model.shape.architecture is not None
 
@@ -232,19 +260,22 @@ def _branches(cell: Cell) -> int:
 
 
 def _weights(cell: Cell) -> float:
-    return n_parameters(cell.model.shape) * _bytes(cell, cell.quantization)
+    """Bytes; without int8's scales, four for each row of a matrix, and nf4's, four for each 64 weights."""
+    quantized = n_quantized(cell.model.shape) if cell.quantization != "none" else 0
+    rest = n_parameters(cell.model.shape) - quantized
+    return rest * _bytes(cell) + quantized * QUANTIZED_BYTES.get(cell.quantization, 0)
 
 
-def _bytes(cell: Cell, quantization: str) -> float:
-    if quantization != "none":
-        return QUANTIZED_BYTES[quantization]
-    return 4.0 if cell.dtype == "float32" or (cell.dtype == "auto" and cell.device.name == "cpu") else 2.0
+def _bytes(cell: Cell) -> float:
+    """Of a weight that is not quantized, a key or a value; int8 computes in float16 everywhere."""
+    full = cell.dtype == "float32" or (cell.dtype == "auto" and cell.device.name == "cpu")
+    return 4.0 if full and cell.quantization != "int8" else 2.0
 
 
 def _text(cell: Cell) -> float:
     """Bytes of the keys and values of one long text."""
     shape = cell.model.shape
-    state = 2 * shape.layers * shape.hidden // shape.heads * shape.key_value_heads * _bytes(cell, "none")
+    state = 2 * shape.layers * shape.hidden // shape.heads * shape.key_value_heads * _bytes(cell)
     return (PROMPT_TOKENS + cell.max_new_tokens) * state
 
 

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import torch
 from speeds import measurement, side
-from transformers import AutoModelForCausalLM, CodeGenConfig, LlamaConfig
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig, CodeGenConfig, LlamaConfig
+from transformers.integrations.bitsandbytes import replace_with_bnb_linear
+from transformers.quantizers.base import get_keys_to_not_convert
 
 from spa import omega
 from spa.cli.hydra_app import cells
@@ -38,9 +40,8 @@ def shape_of(name: str) -> ShapeConfig:
     return load_model_config(name).shape
 
 
-@pytest.mark.parametrize("name", BILLIONS)
-def test_weights_are_those_of_transformers_model(name: str) -> None:
-    shape = shape_of(name)
+def outline(shape: ShapeConfig) -> Any:
+    """transformers' model of that shape, in float16, without its weights."""
     if shape.architecture == "codegen":
         config: Any = CodeGenConfig(
             vocab_size=shape.vocabulary,
@@ -60,9 +61,48 @@ def test_weights_are_those_of_transformers_model(name: str) -> None:
             tie_word_embeddings=shape.tied,
         )
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)
-    assert pricing.n_parameters(shape) == sum(weights.numel() for weights in model.parameters())
+        return AutoModelForCausalLM.from_config(config, dtype=torch.float16)
+
+
+@pytest.mark.parametrize("name", BILLIONS)
+def test_weights_are_those_of_transformers_model(name: str) -> None:
+    shape = shape_of(name)
+    assert pricing.n_parameters(shape) == sum(weights.numel() for weights in outline(shape).parameters())
     assert pricing.n_parameters(shape) / 1e9 == pytest.approx(BILLIONS[name], rel=0.01)
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_bytes_are_those_of_the_model_and_its_cache(name: str) -> None:
+    """In bfloat16, and as transformers lets bitsandbytes replace its layers; int8 keeps float16 keys and values."""
+    pytest.importorskip("bitsandbytes", reason="install the extra `quantization`")
+    made = shaped(cell(quantization="none", dtype="bfloat16", batch_size=1), shape_of(name))
+    model = outline(made.model.shape)
+    weights = sum(weight.nbytes for weight in model.parameters())
+    layers = model(torch.zeros(1, 3, dtype=torch.long, device="meta")).past_key_values.layers
+    cache = (512 + 88) * sum(states.nbytes for layer in layers for states in (layer.keys, layer.values)) / 3
+    assert pricing.memory_gib(made) * 2**30 == weights + cache
+
+    config = BitsAndBytesConfig(load_in_8bit=True)
+    replace_with_bnb_linear(model, get_keys_to_not_convert(model), config, pre_quantized=True)
+    replaced = [module for module in model.modules() if type(module).__name__ == "Linear8bitLt"]
+    assert len(replaced) == made.model.shape.layers * pricing.LINEARS[made.model.shape.architecture]
+    model.half()  # the biases of what was replaced
+    weights = sum(weight.nbytes for weight in model.parameters())
+    for dtype in ("auto", "float16"):
+        quantized = replace(made, quantization="int8", dtype=dtype)
+        assert pricing.memory_gib(quantized) * 2**30 == weights + cache
+
+
+@pytest.mark.parametrize("quantization", ["int8", "nf4"])
+@pytest.mark.parametrize("batch_size", ["auto", 1, 16])
+@pytest.mark.parametrize("name", PAPER)
+def test_quantized_cells_are_never_priced_as_faster(name: str, batch_size: int | str, quantization: str) -> None:
+    (made,) = cells([f"model={name}", "quantization=none", "dtype=bfloat16", "omega=0..0.5"])
+    made = replace(made, batch_size=batch_size)
+    quantized = replace(made, quantization=quantization, dtype="float16")
+    assert pricing.roofline(quantized, 1000, 5000) >= pricing.roofline(made, 1000, 5000)
+    if quantization == "int8" and batch_size != "auto":
+        assert pricing.roofline(quantized, 1000, 5000) > 1.2 * pricing.roofline(made, 1000, 5000)
 
 
 def test_splitting_of_sets() -> None:
@@ -92,10 +132,15 @@ def test_a_price_by_hand() -> None:
     weights = 2 * (2 * 64 + 2 * 32 + 3 * 128 + 16) + 8 + 2 * 80
     assert pricing.n_parameters(SMALL) == weights
     cache = 4 * 600 * (2 * 2 * 4 * 1) * 2  # lanes; 512 + 88 tokens; keys and values, layers, size, heads; bytes
-    assert pricing.memory_gib(cell()) * 2**30 == weights + cache
-    assert pricing.memory_gib(cell(omegas=omega.parse(0.1))) * 2**30 == weights + 2 * cache
-    assert pricing.memory_gib(cell(quantization="none")) * 2**30 == 2 * weights + cache
-    step = (weights + cache) / 1e3 + 2 * 0.5
+    unquantized = cell(quantization="none")
+    assert pricing.memory_gib(unquantized) * 2**30 == 2 * weights + cache
+    assert pricing.memory_gib(replace(unquantized, omegas=omega.parse(0.1))) * 2**30 == 2 * weights + 2 * cache
+    step = (2 * weights + cache) / 1e3 + 2 * 0.5
+    assert pricing.roofline(unquantized, 1000, 40) == pytest.approx(2 * weights * 1000 / 1e6 + 40 / 4 * step)
+    linear = 2 * (2 * 64 + 2 * 32 + 3 * 128)  # the two norms of a layer, the last one and both embeddings stay
+    assert pricing.memory_gib(cell()) * 2**30 == 2 * weights - linear + cache
+    starts = 2 * 0.5 * (1 + 7 * 17 / 40)
+    step = (2 * weights - linear + cache) / 1e3 + starts
     assert pricing.roofline(cell(), 1000, 40) == pytest.approx(2 * weights * 1000 / 1e6 + 40 / 4 * step)
 
 
@@ -109,8 +154,9 @@ def test_more_memory_than_a_gpu_has_takes_several() -> None:
 
 def test_auto_fills_half_of_what_the_weights_leave() -> None:
     made = shaped(cell(batch_size="auto"), shape_of("deepseek_coder_6_7b"))
-    weights = pricing.n_parameters(made.model.shape) / 2**30
-    assert pricing.memory_gib(made) == pytest.approx(weights + (10 - weights) / 2, abs=0.2)
+    shape = made.model.shape
+    weights = (2 * pricing.n_parameters(shape) - pricing.n_quantized(shape)) / 2**30
+    assert weights + (10 - weights) / 2 - 0.3 < pricing.memory_gib(made) <= weights + (10 - weights) / 2  # a lane: 0.29
 
 
 def test_limits_bound_the_tokens(humaneval: object) -> None:
