@@ -27,7 +27,7 @@ from spa.schema import (
     RunConfig,
 )
 
-Group = TypeVar("Group", "BenchmarkConfig", "MethodConfig", "ModelConfig")
+Group = TypeVar("Group", "BenchmarkConfig", "DeviceConfig", "MethodConfig", "ModelConfig")
 T = TypeVar("T")
 
 PACKAGE = Path(__file__).resolve().parent
@@ -242,6 +242,12 @@ def load_benchmark_config(name: str) -> BenchmarkConfig:
 def load_model_config(name: str) -> ModelConfig:
     """`conf/model/<name>.yaml`, outside of Hydra. Raises SpaError where there is no such file."""
     return _load_group("model", name, ModelConfig)
+
+
+def find_device(name: str) -> DeviceConfig | None:
+    """The one of `conf/device/` that torch names so, if any."""
+    devices = (_load_group("device", path.stem, DeviceConfig) for path in sorted((CONF / "device").glob("*.yaml")))
+    return next((device for device in devices if device.name == name), None)
 
 
 def load_method(method: Method | str) -> Method:

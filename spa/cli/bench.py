@@ -1,4 +1,7 @@
-"""Decoding speed, side by side: transformers' generate and guidance, the authors' package, and our engine."""
+"""Decoding speed, side by side: transformers' generate and guidance, the authors' package, llama.cpp, and our engine.
+
+On a new GPU: spa bench --device cuda --shape deepseek_coder_1_3b deepseek_coder_6_7b
+"""
 
 import argparse
 from pathlib import Path
@@ -10,23 +13,26 @@ from spa.errors import one_line_errors
 @one_line_errors
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tasks", type=int, default=24, help="HumanEval tasks (default 24)")
-    parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds, of which the median (default 5)")
+    parser.add_argument("--tasks", type=int, help="HumanEval tasks (default: 24, on cuda 64)")
+    parser.add_argument("--rounds", type=int, help="rounds, of which the median (default: 5, on cuda 3)")
     parser.add_argument("--threads", type=int, default=usable_cores(), help="CPU threads (default: all usable)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--shape", metavar="MODEL", help="random weights of this Llama's shape instead")
+    parser.add_argument(
+        "--shape", metavar="MODEL", nargs="+", default=[None], help="random weights of these Llamas' shapes instead"
+    )
     parser.add_argument(
         "--dtype", choices=("float32", "bfloat16", "float16"), help="default: float32, on cuda bfloat16"
     )
-    parser.add_argument("--out", type=Path, default=Path("results/bench"), help="folder of the JSON result")
+    parser.add_argument("--out", type=Path, default=Path("results/bench"), help="folder of the JSON results")
     arguments = parser.parse_args()
     from spa.bench import decoding
     from spa.results import speed
 
-    dtype = arguments.dtype or {"cpu": "float32", "cuda": "bfloat16"}[arguments.device]
-    setting = speed.Setting(arguments.tasks, arguments.device, arguments.shape, dtype, arguments.threads)
-    result = decoding.compare(setting, arguments.rounds)
-    name = f"{arguments.device}-{arguments.shape or 'smollm2'}-{dtype}"
-    path = arguments.out / f"{name}.json"
-    speed.write(path, result)
-    print(f"{decoding.render(result)}\n\n{path}")
+    gpu = arguments.device == "cuda"
+    dtype = arguments.dtype or ("bfloat16" if gpu else "float32")
+    tasks, rounds = arguments.tasks or (64 if gpu else 24), arguments.rounds or (3 if gpu else 5)
+    for shape in arguments.shape:
+        result = decoding.compare(speed.Setting(tasks, arguments.device, shape, dtype, arguments.threads), rounds)
+        path = arguments.out / f"{arguments.device}-{shape or 'smollm2'}-{dtype}.json"
+        speed.write(path, result)
+        print(f"{decoding.render(result)}\n\n{path}")

@@ -20,12 +20,14 @@ OMEGA = 0.2  # of every side that names no other
 # The names of sides that are looked up.
 PLAIN = "ours, plain"
 SPA = "ours, SPA"
+LLAMA_CPP = "llama.cpp"  # and its kind
 
 
 class Ratio(StrEnum):
     """What the benchmark is for, under the names that the file has.
 
-    Quotients of times over the same work, or of tokens per second where a side did less of it.
+    Quotients of times over the same work, or of tokens per second where a side did less of it. A file has those whose
+    sides were measured.
     """
 
     GENERATE = "generate at its better batch / ours plain at 16, time"
@@ -38,6 +40,11 @@ class Ratio(StrEnum):
     PACKAGE_TORCH_KERNELS = "the same, package with torch's kernels"
     GRID = "grid of 11 / one omega, time"
     INTERVAL = "interval / one omega, time"
+    DRAFTS_AT_1 = "SPA at 1 / the same without drafts, tokens per second"
+    DRAFTS_OF_INTERVAL = "interval without drafts / interval, time"
+    INT8 = "SPA at 16 / the same in int8, tokens per second"
+    LLAMA_CPP_AT_1 = "plain at 1 / llama.cpp, tokens per second"
+    LLAMA_CPP = "SPA at 16 / llama.cpp with as many rows, tokens per second"
 
 
 @dataclass(frozen=True)
@@ -63,12 +70,15 @@ class Side:
     """One way to do the work."""
 
     name: str
-    kind: str  # "ours", "natural" (ours, with the stop rule), "generate", "guidance" or "package"
+    kind: str  # "ours", "natural" (ours, with the stop rule), "generate", "guidance", "package" or "llama.cpp"
     batch: int
     omega: Any = OMEGA  # a number, a list or an interval's text
     tasks: int | None = None  # so many only, those whose length is nearest to the mean
     length: int | None = None  # tokens of every text, instead of its natural length
+    drafts: bool = True  # of our own sides
     own_kernels: bool = True  # spa.decoding.cpu.kernels, as `spa.models.checkpoints.load` installs them
+    quantization: str = "none"  # "int8" computes in float16, whatever the setting's dtype
+    lanes: int | None = None  # texts that a task may split into
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +90,8 @@ class MeasuredSide(Side):
     tokens: int  # of one round
     tokens_per_second: float
     peak_mib: float
+    limit: float | None = None  # tokens per second if a step only read weights and cache; None: bandwidth not known
+    halvings: tuple[int, ...] = ()  # batches for which memory did not suffice; `batch` is the one that was measured
 
 
 @dataclass(frozen=True)
@@ -104,8 +116,9 @@ class Measurement:
     ratios: dict[str, float]  # by `Ratio`
 
     def whole(self, name: str) -> dict[int, MeasuredSide]:
-        """The sides of that name that did all tasks, by batch."""
-        return {side.batch: side for side in self.sides if side.name == name and not side.tasks}
+        """The sides of that name that did all tasks, by batch, at the batch that was meant."""
+        found = [side for side in self.sides if side.name == name and not side.tasks and not side.halvings]
+        return {side.batch: side for side in found}
 
 
 def write(path: Path, measurement: Measurement) -> None:

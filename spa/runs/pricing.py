@@ -170,12 +170,14 @@ def roofline(cell: Cell, prompt: int, generated: int) -> float:
 def measured_rate(cell: Cell, bench: Path) -> float | None:
     """Tokens per second on this device, for this shape and dtype, at the nearest batch size that was measured.
 
-    None where nothing fits; the benchmark has no quantized models.
+    None where nothing fits. Sides without drafts count where there are no others: those of random weights.
     """
     found: list[tuple[int, float]] = []
     for _, measured in speed.read_folder(bench):
         if _fits(measured, cell):
             sides = [side for side in measured.sides if side.kind == "ours" and (side.omega == 0) == cell.is_plain]
+            sides = [side for side in sides if side.quantization == cell.quantization]
+            sides = [side for side in sides if side.drafts] or sides
             found += [(abs(side.batch - _lanes(cell)), side.tokens_per_second) for side in sides]
     return min(found)[1] if found else None
 
@@ -212,12 +214,10 @@ def render(prices: Sequence[Price], device: DeviceConfig) -> str:
 
 def _fits(measured: speed.Measurement, cell: Cell) -> bool:
     setting = measured.setting
-    if cell.quantization != "none":
-        return False
     cpu = cell.device.name == "cpu"
     same_device = setting.device == "cpu" if cpu else measured.machine.processor == cell.device.name
     default = "float32" if cpu else "bfloat16"
-    same_dtype = setting.dtype == (default if cell.dtype == "auto" else cell.dtype)
+    same_dtype = cell.quantization == "int8" or setting.dtype == (default if cell.dtype == "auto" else cell.dtype)
     same_shape = load_model_config(setting.shape or "smollm2_135m").shape == cell.model.shape
     return same_device and same_dtype and same_shape
 

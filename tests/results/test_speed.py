@@ -1,6 +1,7 @@
 """The benchmark of speed on disk: its form stays, and what is none of it is told apart."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,17 @@ BENCH = CONF.parent / "results" / "bench"
 OURS = BENCH / "cpu-smollm2-float32.json"
 
 
-def test_what_is_read_is_written_back_byte_for_byte(tmp_path: Path) -> None:
+def test_what_is_read_is_written_back(tmp_path: Path) -> None:
+    """What came after a file was written has a default there, and is written with it."""
     measured = speed.read(OURS)
     assert measured
-    assert list(measured.ratios) == list(speed.Ratio)
+    assert list(measured.ratios) == [ratio for ratio in speed.Ratio if ratio in measured.ratios]
     speed.write(tmp_path / OURS.name, measured)
-    assert (tmp_path / OURS.name).read_bytes() == OURS.read_bytes()
+    assert speed.read(tmp_path / OURS.name) == measured
+    before, after = (json.loads(path.read_bytes()) for path in (OURS, tmp_path / OURS.name))
+    sides = [dict(old, **new) for old, new in zip(after.pop("sides"), before.pop("sides"), strict=True)]
+    assert before == after
+    assert sides == [asdict(side) | {"rounds": [*side.rounds], "halvings": [*side.halvings]} for side in measured.sides]
 
 
 def test_other_benchmarks_are_told_apart(tmp_path: Path) -> None:

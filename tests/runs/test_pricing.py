@@ -176,6 +176,8 @@ def test_a_measured_rate_goes_before_the_estimate(tmp_path: Path) -> None:
         side(PLAIN, 64, [1], 900.0),
         side(SPA, 4, [1], 50.0),
         side("generate", 4, [1], 1.0, kind="generate", omega=0),
+        side(f"{SPA}, no drafts", 4, [1], 40.0, drafts=False),
+        side(f"{SPA}, int8", 16, [1], 7.0, quantization="int8", drafts=False),
     ]
     speed.write(tmp_path / "cuda.json", measurement("codellama_7b", sides))
     (tmp_path / "other.json").write_text(json.dumps({"samples": "of another benchmark"}))
@@ -184,7 +186,11 @@ def test_a_measured_rate_goes_before_the_estimate(tmp_path: Path) -> None:
     assert pricing.measured_rate(replace(made, omegas=omega.parse(0.1)), tmp_path) == 50
     priced = pricing.price(made, tmp_path)
     assert (priced.rate, priced.hours) == ("measured", priced.generated_tokens / 100 / 3600)
-    for change in ({"dtype": "float16"}, {"quantization": "int8"}):
+    for dtype in ("auto", "float16"):
+        quantized = replace(made, quantization="int8", dtype=dtype)
+        assert pricing.measured_rate(replace(quantized, omegas=omega.parse(0.1)), tmp_path) == 7
+        assert pricing.measured_rate(quantized, tmp_path) is None
+    for change in ({"dtype": "float16"}, {"quantization": "nf4"}):
         assert pricing.measured_rate(replace(made, **change), tmp_path) is None
     elsewhere = replace(made, device=replace(made.device, name="NVIDIA Other"))
     assert pricing.measured_rate(elsewhere, tmp_path) is None
