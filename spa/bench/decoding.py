@@ -25,6 +25,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, replace
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -125,8 +126,7 @@ def measure(
         setting = replace(setting, lengths=tuple(lengths))
         work = _one_by_one if one_at_a_time else _interleaved
         answers = work(replace(setting, folder=folder), chosen, rounds)
-    device = find_device(machine().processor)
-    bandwidth = device.bandwidth if device else None
+    bandwidth = device.bandwidth if (device := find_device(machine().processor)) else None
     return setting, [measured_side(side, found, bandwidth) for side, found in answers]
 
 
@@ -240,15 +240,12 @@ def render(measured: Measurement) -> str:
     used = {
         heading: field for heading, field in columns.items() if any(getattr(side, field) for side in measured.sides)
     }
-    rows = [[_cell(getattr(side, field)) for field in used.values()] for side in measured.sides]
+    texts = [asdict(side) | {"halvings": ", ".join(map(str, side.halvings))} for side in measured.sides]
+    rows = [[text[field] for field in used.values()] for text in texts]
     formats = {"tokens": "d", "seconds": ".1f", "tokens/s": ".1f", "limit": ".1f", "peak MiB": ".0f"}
     table = tabulate(rows, list(used), floatfmt=[formats.get(heading, "") for heading in used])
-    note = "\n\nlimit: tokens/s if a step took as long as reading the weights and the cache" if "limit" in used else ""
+    note = "\n\nlimit: tokens/s if steps only read the weights and the cache" if "limit" in used else ""
     return f"{conditions}\n\n{table}{note}\n\n{tabulate(list(measured.ratios.items()), ['ratio', ''], floatfmt='.2f')}"
-
-
-def _cell(value: Any) -> Any:
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else value
 
 
 def machine() -> Machine:
@@ -267,19 +264,21 @@ def machine() -> Machine:
     )
 
 
-class Worker:
-    """A process that holds a model and does one side's work on demand."""
+class Process:
+    """A Python process that answers lines with lines of JSON; with a folder, by the code that lies there."""
 
-    def __init__(self, setting: Setting, side: Side) -> None:
-        self.side = side
-        threads = {"OMP_NUM_THREADS": str(setting.threads), "MKL_NUM_THREADS": str(setting.threads)}
+    def __init__(self, name: str, arguments: Sequence[str], threads: int, folder: Path | None = None) -> None:
+        self.name = name
+        environment = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+        environment |= {"PYTHONPATH": str(folder)} if folder else {}
         self.stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "spa.bench.decoding_worker", json.dumps([asdict(setting), asdict(side)])],
+            [sys.executable, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.stderr,
-            env={**os.environ, **threads},
+            env=os.environ | environment,
+            cwd=folder,
             text=True,
             start_new_session=True,  # an interrupt is for the parent
         )
@@ -290,7 +289,7 @@ class Worker:
             raise
 
     def ask(self, question: str) -> Any:
-        """The worker's answer. Raises SpaError with its last line of stderr where it has ended."""
+        """The process's answer. Raises SpaError with its last line of stderr where it has ended."""
         assert self.process.stdin
         assert self.process.stdout
         with suppress(BrokenPipeError):
@@ -298,10 +297,7 @@ class Worker:
             self.process.stdin.flush()
         answer = self.process.stdout.readline()
         if not answer:
-            raise SpaError(
-                f"the process for {self.side.name} at batch {self.side.batch} ended ({self._last_line()}); "
-                "is there enough memory?"
-            )
+            raise SpaError(f"the process for {self.name} ended ({self._last_line()}); is there enough memory?")
         return json.loads(answer)
 
     def close(self) -> None:
@@ -313,3 +309,12 @@ class Worker:
         self.stderr.seek(0)
         lines = self.stderr.read().decode(errors="replace").split("\n")
         return next((line.strip() for line in reversed(lines) if line.strip()), "without a word")
+
+
+class Worker(Process):
+    """A process that holds a model and does one side's work on demand."""
+
+    def __init__(self, setting: Setting, side: Side) -> None:
+        work = json.dumps([asdict(setting), asdict(side)])
+        arguments = ["-m", "spa.bench.decoding_worker", work]
+        super().__init__(f"{side.name} at batch {side.batch}", arguments, setting.threads)

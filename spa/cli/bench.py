@@ -1,9 +1,11 @@
 """Decoding speed, side by side: transformers' generate and guidance, the authors' package, llama.cpp, and our engine.
 
 On a new GPU: spa bench --device cuda --shape deepseek_coder_1_3b deepseek_coder_6_7b
+With --against, this working tree beside another checkout, in rounds that a later call continues.
 """
 
 import argparse
+import json
 from pathlib import Path
 
 from spa.config import usable_cores
@@ -24,7 +26,12 @@ def main() -> None:
         "--dtype", choices=("float32", "bfloat16", "float16"), help="default: float32, on cuda bfloat16"
     )
     parser.add_argument("--out", type=Path, default=Path("results/bench"), help="folder of the JSON results")
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="compare this tree with another commit's")
+    parser.add_argument("--limit", type=int, metavar="N", help="with --against: of each work so many tasks at most")
     arguments = parser.parse_args()
+    if arguments.against:
+        _against(arguments)
+        return
     from spa.bench import decoding
     from spa.results import speed
 
@@ -36,3 +43,17 @@ def main() -> None:
         path = arguments.out / f"{arguments.device}-{shape or 'smollm2'}-{dtype}.json"
         speed.write(path, result)
         print(f"{decoding.render(result)}\n\n{path}")
+
+
+def _against(arguments: argparse.Namespace) -> None:
+    from spa.bench import against
+    from spa.results.files import write_atomically
+
+    path = arguments.out / f"against-{against.commit(arguments.against)}.json"
+    done = json.loads(path.read_bytes()) if path.exists() else None
+    rounds = arguments.rounds or 5
+    results = against.compare(arguments.against, rounds, arguments.threads, arguments.limit, done)
+    for done in results:
+        write_atomically(path, json.dumps(done, indent=1) + "\n")
+    assert done
+    print(f"{against.render(done)}\n\n{path}")

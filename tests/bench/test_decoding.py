@@ -107,7 +107,7 @@ def test_the_limit_by_hand() -> None:
     assert side.limit == 1500
     text = decoding.render(speed.Measurement(RANDOM, 1, decoding.machine(), (side,), {}))
     assert re.search(r"ours, SPA +16 +100 +1\.0 +100\.0 +1500\.0 +1\b", text)
-    assert "limit: tokens/s if a step took as long as reading the weights and the cache" in text
+    assert "limit: tokens/s if steps only read the weights and the cache" in text
     assert decoding.measured_side(side_of(side), [answer(1.0, bytes_per_token=2000)]).limit is None
 
 
