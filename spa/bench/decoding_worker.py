@@ -261,12 +261,12 @@ def _natural(loaded: checkpoints.LoadedModel, side: Side, pairs: Pairs, lengths:
 
 
 def _decoded(engine: Engine, requests: Iterable[Request]) -> int:
-    """Tokens of all texts. Raises HalvedError as soon as the engine lacks memory."""
+    """Tokens of all texts but those given up. Raises HalvedError as soon as the engine lacks memory."""
     tokens = 0
     for finished in engine.passes(requests):
         if engine.halvings:
             raise HalvedError(engine.batch_size)
-        tokens += sum(len(text.completion_ids) for text in finished)
+        tokens += sum(len(text.completion_ids) for text in finished if text.finish_reason != "budget")
     return tokens
 
 

@@ -224,7 +224,8 @@ class Halving:
         if self.batch_size > 3:
             self.halvings.append(self.batch_size)
             self.batch_size //= 2
-        yield [SimpleNamespace(completion_ids=[1, 2]), SimpleNamespace(completion_ids=[3])]
+        texts = [([1, 2], "length"), ([3], "stop"), ([1, 4], "budget")]
+        yield [SimpleNamespace(completion_ids=ids, finish_reason=reason) for ids, reason in texts]
 
 
 def test_a_batch_that_was_halved_is_begun_anew(tiny_setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
