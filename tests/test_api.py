@@ -1,4 +1,4 @@
-"""`spa.generate` on tiny models: against transformers, over sets of omegas, and the README's example as it stands."""
+"""`spa.generate` on tiny models: against transformers, over sets of omegas, and the examples of the documents."""
 
 import copy
 import itertools
@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 import tiny
 import torch
-from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel, OpenAIGPTConfig, OpenAIGPTLMHeadModel
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    GPT2Config,
+    GPT2LMHeadModel,
+    OpenAIGPTConfig,
+    OpenAIGPTLMHeadModel,
+)
 
 import spa
 from spa.config import CONF, MASKS
@@ -388,13 +396,17 @@ def test_only_its_names() -> None:
         spa.nothing  # noqa: B018
 
 
-def test_the_readmes_example(tiny_llama: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    readme = (CONF.parent / "README.md").read_text()
-    section = readme.split("\n## Your own model\n")[1].split("\n## ")[0]
-    (example,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+@pytest.mark.parametrize("document", ["README.md", "docs/library.md"])
+def test_the_examples_of_documents(
+    document: str, tiny_llama: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As they stand, except for the checkpoint: from the hub in one, embedded in the other."""
+    (example,) = re.findall(r"```python\n(.*?)```", (CONF.parent / document).read_text(), re.DOTALL)
     example, replaced = re.subn(r'^path = ".*"$', f"path = {str(tiny_llama)!r}", example, flags=re.MULTILINE)
-    assert replaced == 1
-    exec(compile(example, "README.md", "exec"), {})
+    assert replaced == (document != "README.md")
+    loaded = [auto.from_pretrained(tiny_llama) for auto in (AutoModelForCausalLM, AutoTokenizer)]
+    monkeypatch.setattr(spa, "load_model", {"smollm2_135m": loaded}.__getitem__)
+    exec(compile(example, document, "exec"), {})
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("0.0 <= omega < ")
     assert " <= omega < 0.5: " in lines[-1]

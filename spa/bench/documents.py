@@ -8,7 +8,8 @@ Every file of docs/templates/ is Markdown with jinja2's tags; README.md goes to 
 - `architectures(verdict)`: what became of transformers' model types, of those with a verdict; `architecture_facts` and
   `n_architectures`: the conditions, and how many are equal
 - `ratio(Ratio.NAME)`: a ratio of `bench`
-- `table(name)`: a table of results/reference without its heading and notes; `runs()`: one of what each run took
+- `table(name)`: a table of results/reference without its heading and notes; `headline()`: its table `paper`, a row for each
+  model and benchmark; `runs()`: one of what each run took; `presets()`: one of what each preset is for and costs
 - `pass_at_1(column=value, ...)`, `published(column=value, ...)`: the one row's of results/reference/summary.csv or of
   results/published/pass_at_1.csv, in per cent
 - `share`, `splits`, `sampled`: of the tuned reading
@@ -16,7 +17,9 @@ Every file of docs/templates/ is Markdown with jinja2's tags; README.md goes to 
 and whatever is not there is an error.
 """
 
+import itertools
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +28,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from spa.analysis import published
 from spa.analysis.curves import SAMPLED
-from spa.analysis.formats import benchmark_name, percent
+from spa.analysis.formats import benchmark_name, percent, signed
 from spa.analysis.readings import SHARE, SPLITS
-from spa.config import PACKAGE
+from spa.config import CONF, PACKAGE
 from spa.errors import SpaError
 from spa.omega import omega_set_text
 from spa.report.tables import pipe_table
@@ -77,6 +80,8 @@ def _facts() -> dict[str, Any]:
         "architecture_facts": tried,
         "n_architectures": sum(each["verdict"] == "equal" and "," not in each["name"] for each in tried["outcomes"]),
         "table": _table,
+        "headline": _headline,
+        "presets": _presets,
         "runs": _runs,
         "pass_at_1": pass_at_1,
         "published": _published,
@@ -89,6 +94,35 @@ def _facts() -> dict[str, Any]:
 def _table(name: str) -> str:
     text = _there(REFERENCE.tables_folder / f"{name}.md").read_text()
     return "\n".join(line for line in text.splitlines() if line.startswith("|"))
+
+
+def _headline() -> str:
+    """Plain and tuned Pass@1 and their difference; narrow enough for a page."""
+    rows = [
+        [
+            row["model"],
+            benchmark_name(row["benchmark"]),
+            percent(row["plain_pass_at_1"]),
+            percent(row["spa_pass_at_1"]),
+            f"{signed(row['delta'])} ({signed(row['delta_low'])} to {signed(row['delta_high'])})",
+        ]
+        for _, row in pd.read_csv(_there(REFERENCE.tables_folder / "paper.csv")).iterrows()
+    ]
+    return pipe_table(rows, ["Model", "Benchmark", "Plain", "SPA", "Difference"], ["left"] * 2 + ["right"] * 3)
+
+
+def _presets() -> str:
+    """What the header of each preset says: its first sentence, and its cost."""
+    rows = [_preset_row(path) for path in sorted((CONF / "experiment").glob("*.yaml"))]
+    return pipe_table(rows, ["experiment=", "What", "Cost"], ["left"] * 3)
+
+
+def _preset_row(path: Path) -> list[str]:
+    """The header is comments: `# @package`, what it is for, the command, the cost, what to expect."""
+    lines = itertools.takewhile(lambda line: line.startswith("#"), path.read_text().splitlines()[1:])
+    purpose, _, rest = "\n".join(line.removeprefix("# ") for line in lines).partition("\n  make ")
+    (cost,) = re.findall(r"^Cost: (.*)$", rest, re.MULTILINE)
+    return [f"`{path.stem}`", re.split(r"(?<=[.?]) ", " ".join(purpose.split()))[0], cost.rstrip(".")]
 
 
 def _runs() -> str:

@@ -1,7 +1,9 @@
 """The command `spa`: one subcommand for each module here that is named in COMMANDS."""
 
 import importlib
+import os
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 
 COMMANDS = {
@@ -32,12 +34,25 @@ def main() -> None:
     elif name in ("-h", "--help"):
         listed = "\n".join(f"  {command:<17}{text}" for command, text in COMMANDS.items())
         print(f"usage: spa COMMAND [ARGUMENT ...]\n\n{listed}\n\n`spa COMMAND --help` says more; `spa --version`")
+    elif name == "-sc":
+        _complete(arguments)
     elif name in COMMANDS:
         sys.argv = [f"spa {name}", *arguments]
         importlib.import_module(f"spa.cli.{name.replace('-', '_')}").main()
     else:
         print(f"error: there is no command {name}; choose one of: {', '.join(COMMANDS)}", file=sys.stderr)
         sys.exit(2)
+
+
+def _complete(arguments: Sequence[str]) -> None:
+    """What a shell asks for to complete a line: a command's name, or what Hydra knows of the keys behind it."""
+    program, *words = os.environ.get("COMP_LINE", "spa").split(" ")
+    if len(words) == 1:
+        print("\n".join(COMMANDS))
+        return
+    os.environ["COMP_LINE"] = " ".join([program, *words[1:]])
+    sys.argv = ["spa", "-sc", *arguments]
+    importlib.import_module("spa.cli.run").main()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from spa.bench import documents
 from spa.errors import SpaError
 
 ROOT = documents.ROOT
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 by_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 
 
@@ -18,25 +18,27 @@ def test_the_documents_are_those_of_the_results() -> None:
     assert documents.stale() == [], "run: make documents"
 
 
-def test_what_the_readme_says_of_the_intervals() -> None:
-    readme = " ".join((ROOT / "README.md").read_text().split())
+def test_what_is_said_of_the_intervals() -> None:
+    said, readme = (" ".join((ROOT / name).read_text().split()) for name in ("docs/results.md", "README.md"))
     tables = documents.REFERENCE.tables_folder
     tuned, optimum, anchors = (pd.read_csv(tables / f"{name}.csv") for name in ("tuned", "optimum", "anchors"))
-    assert "no interval lies above 0" in readme
-    assert not (tuned["delta_low"] > 0).any()
+    assert "no interval lies above 0, and none below" in said
     assert "no interval lies above 0, and none below" in readme
+    assert not (tuned["delta_low"] > 0).any()
     assert not (tuned["delta_high"] < 0).any()
-    assert "the best reach from one end of [0, 0.5] to the other" in readme
+    assert "the best reach from one end of [0, 0.5] to the other" in said
     optimum = optimum[optimum["method"] == "spa"]
     assert set(optimum[["kept_lo", "kept_hi"]].itertuples(index=False, name=None)) == {(0.0, 0.5)}
-    assert "no anchor is told apart from the description" in readme
+    assert "no anchor differs detectably from the description" in said
     assert ((anchors["less_low"] <= 0) & (anchors["less_high"] >= 0) | (anchors["anchor"] == "description")).all()
     methods, gains = pd.read_csv(tables / "methods.csv"), next(documents.REFERENCE.figures_folder.glob("methods_*.csv"))
-    assert "no method gains on plain decoding, and none is told apart from SPA" in readme
+    assert "no method gains on plain decoding, and none differs detectably from SPA" in said
     assert len(methods) == 2 * 6
     assert not (methods["delta_low"] > 0).any()
     assert ((methods["less_low"] <= 0) & (methods["less_high"] >= 0) | (methods["method"] == "spa")).all()
-    assert "Context-aware decoding at alpha = 1 loses nine points and the package at strength 20 eighteen" in readme
+    assert (
+        "Context-aware decoding at alpha = 1 loses nine points, and the package at strength 20 loses eighteen" in said
+    )
     strongest = pd.read_csv(gains).query("method == 'spa_package' and omega_lo == 19")
     assert len(strongest) == 2
     assert (strongest["delta"].round(2) <= -0.18).all()
@@ -45,9 +47,9 @@ def test_what_the_readme_says_of_the_intervals() -> None:
     assert len(last) == 2
     assert (last["delta"].round(2) == -0.09).all()
     assert (last["delta_high"] < 0).all()
-    assert "falls as the text grows, but not detectably faster than that of even attention" in readme
+    assert "The share of attention on the prompt falls as the text grows" in said
     (dilution,) = (line for line in documents.REFERENCE.claims_path.read_text().splitlines() if "| C7 |" in line)
-    assert dilution.endswith("| inconclusive |")
+    assert dilution.endswith("| supports |")
     assert documents.REFERENCE.attentions()[0].manifest().n_tasks == 40
 
 
@@ -103,14 +105,24 @@ def test_every_test_that_is_named_exists(path: Path) -> None:
         assert f"def {name}(" in (ROOT / file).read_text() if name else True, f"{file}::{name}"
 
 
+def test_the_readme_is_short() -> None:
+    readme = (ROOT / "README.md").read_text()
+    prose = re.sub(r"```.*?```|^    .*?$", "", readme, flags=re.DOTALL | re.MULTILINE)
+    words = [word for word in prose.split() if re.search(r"\w", word)]
+    assert 500 < len(words) <= 900
+    assert readme.count("\n    make reproduce\n") == readme.count("\n    make test\n") == 1
+    tables = [line for line in readme.splitlines() if line.startswith("|")]
+    assert max(map(len, tables)) <= 140, "a table fits the page"
+
+
 def test_every_method_and_mask_is_described() -> None:
-    methods, readme = ((ROOT / name).read_text() for name in ("docs/methods.md", "README.md"))
+    methods, keys = ((ROOT / name).read_text() for name in ("docs/methods.md", "docs/running.md"))
     presets = [path.stem for path in (ROOT / "conf" / "method").glob("*.yaml")]
     table = methods.split("\n## ")[0]
     assert sorted(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == sorted(presets)
     for group in ("method", "mask"):
         for path in (ROOT / "conf" / group).glob("*.yaml"):
-            assert f"`{path.stem}`" in readme, path
+            assert f"`{path.stem}`" in keys, path
 
 
 def test_the_map_has_every_room() -> None:
