@@ -1,4 +1,4 @@
-"""What brings the project to other machines: the images' recipes and GitHub's workflow, read where they cannot be run."""
+"""What brings the project to other machines: the images' recipes and GitHub's workflow, read, not run."""
 
 import json
 import re

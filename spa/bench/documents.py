@@ -8,8 +8,9 @@ Every file of docs/templates/ is Markdown with jinja2's tags; README.md goes to 
 - `architectures(verdict)`: what became of transformers' model types, of those with a verdict; `architecture_facts` and
   `n_architectures`: the conditions, and how many are equal
 - `ratio(Ratio.NAME)`: a ratio of `bench`
-- `table(name)`: a table of results/reference without its heading and notes; `headline()`: its table `paper`, a row for each
-  model and benchmark; `runs()`: one of what each run took; `presets()`: one of what each preset is for and costs
+- `table(name)`: a table of results/reference without its heading and notes; `headline()`: its table `paper`, with a row
+  for each model and benchmark
+- `runs()`: a table of what each run took; `presets()`: one of what each preset is for and costs
 - `pass_at_1(column=value, ...)`, `published(column=value, ...)`: the one row's of results/reference/summary.csv or of
   results/published/pass_at_1.csv, in per cent
 - `share`, `splits`, `sampled`: of the tuned reading

@@ -1,9 +1,14 @@
-"""Attention dilution in one cell, plain and at one omega: decode, measure, figures. Takes the keys of `spa run`."""
+"""How attention to the prompt dilutes along the texts of one cell, plain and with SPA: decode, measure, draw figures.
+
+    spa attention experiment=smollm2_attention
+
+Takes the keys of `spa run`, and one omega. In a checkout `python scripts/attention.py` is the same.
+"""
 
 import sys
 from pathlib import Path
 
-from spa.cli.hydra_app import launch
+from spa.cli.hydra_app import explained, launch
 from spa.config import Cell
 from spa.errors import one_line_errors
 
@@ -19,6 +24,8 @@ def cell(given: Cell) -> None:
 
 @one_line_errors
 def main() -> None:
+    if explained(__doc__):
+        return
     code = launch(cell)
     if finished:
         from spa.report import build

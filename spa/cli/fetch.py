@@ -1,19 +1,20 @@
-"""Bring what a run needs to this machine, once; the arguments of `spa run`. Afterwards it runs without a network.
+"""Bring what a run needs to this machine, once: models, data, expected outputs. Afterwards it runs without a network.
 
-spa fetch experiment=paper_main
+    spa fetch experiment=paper_main
+
+Takes the arguments of `spa run`.
 """
 
 import logging
 import sys
 
-from spa.cli.hydra_app import cells
+from spa.cli.hydra_app import cells, explained
 from spa.errors import one_line_errors
 
 
 @one_line_errors
 def main() -> None:
-    if {"-h", "--help"} & set(sys.argv):
-        print(__doc__)
+    if explained(__doc__):
         return
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     wanted = cells(sys.argv[1:])

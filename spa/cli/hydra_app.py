@@ -5,7 +5,9 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, OverrideParseException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from spa.config import CONF, Cell, resolve
@@ -27,6 +29,14 @@ from spa.runs.from_manifest import recompose
 from spa.schema import RunConfig, register
 
 swept: set[Path] = set()  # the results folders of sweeps: their cells may run in other processes
+
+OTHER_GROUPS = {  # those of conf/ that are no keys of a cell
+    "experiment": "a preset; the header of its file says what it runs, what that costs and what to expect",
+    "release": "an earlier release of a benchmark's data",
+    "standin": "tiny: a tiny random model in the place of every checkpoint, to try the whole flow in minutes",
+    "hydra/launcher": "where the cells of a sweep run",
+}
+WIDTH, HELP_AT = 118, 36  # columns of --help
 
 EXPECTED = (SpaError, HydraException, OmegaConfBaseException)
 
@@ -67,6 +77,70 @@ class Remember(Callback):
         swept.add(Path(config.results_dir))
 
 
+def explained(text: str | None) -> bool:
+    """Print a command's help where the command line asks for it: `text`, then every key with the value it would have.
+
+    Raises SpaError for arguments beside --help that cannot be composed.
+    """
+    if not {"-h", "--help"} & set(sys.argv[1:]):
+        return False
+    try:
+        print(f"{(text or '').strip()}\n\n{_keys_explained([each for each in sys.argv[1:] if each[:1] != '-'])}")
+    except EXPECTED as error:
+        raise SpaError(one_line(error)) from error
+    return True
+
+
+def _keys_explained(arguments: Sequence[str]) -> str:
+    register()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base=None):
+        composed = _composed(arguments)
+        options = GlobalHydra.instance().config_loader().get_group_options
+        groups = {each.name: each for each in fields(RunConfig) if is_dataclass(each.default_factory)}
+        lines = ["Groups (GROUP=NAME; what follows the name is chosen now)"]
+        for group, text in ({name: each.metadata["help"] for name, each in groups.items()} | OTHER_GROUPS).items():
+            names, chosen = options(group), composed.hydra.runtime.choices.get(group)
+            lines.append(_entry(group, chosen if chosen in names else None, f"{text}\n{', '.join(names)}"))
+    with open_dict(composed):
+        del composed["hydra"]
+    values: Any = OmegaConf.to_container(composed, resolve=True)
+    lines += ["", "Keys (KEY=VALUE)"]
+    lines += [_entry(*line) for line in _described(RunConfig, values) if "." not in line[0]]
+    for group, each in groups.items():
+        lines += ["", f"Keys of {group}"]
+        lines += [_entry(*line) for line in _described(each.default_factory, values[group], f"{group}.")]
+    return "\n".join(
+        [*lines, "", "`--cfg job` prints what a command line makes of all this; `--hydra-help` is Hydra's own."]
+    )
+
+
+def _described(schema: Any, values: Any, prefix: str = "") -> Iterator[tuple[str, Any, str]]:
+    """Name, value and help of every key, those of inner groups included."""
+    for each in fields(schema):
+        if is_dataclass(each.default_factory):
+            yield from _described(each.default_factory, values[each.name], f"{prefix}{each.name}.")
+        else:
+            yield prefix + each.name, values[each.name], each.metadata["help"]
+
+
+def _entry(name: str, value: Any, text: str) -> str:
+    """A key with its value and, beside or below them, its help, line by line."""
+    shown = f"{value:g}" if isinstance(value, float) else str(value)
+    shown = {"None": "null", "True": "true", "False": "false"}.get(shown, shown)
+    given = f"  {name}={'' if shown == MISSING else shown}"
+    first = f"{given:<{HELP_AT - 1}} " if len(given) < HELP_AT else f"{given}\n{' ' * HELP_AT}"
+    wrapped = [part for line in text.split("\n") for part in textwrap.wrap(line, WIDTH - HELP_AT)]
+    return first + f"\n{' ' * HELP_AT}".join(wrapped)
+
+
+def _composed(arguments: Sequence[str]) -> DictConfig:
+    """The config of what is not swept, with Hydra's own part."""
+    parsed = OverridesParser.create().parse_overrides(list(arguments))
+    fixed = [str(override.input_line) for override in parsed if not override.is_sweep_override()]
+    return compose("config", fixed, return_hydra_config=True)
+
+
 def cells(arguments: Sequence[str]) -> list[Cell]:
     """The cells of a command line of run.py, sweeps of its experiment included, in their order. Writes nothing.
 
@@ -83,9 +157,7 @@ def _cells(arguments: Sequence[str]) -> list[Cell]:
     given = [argument for argument in arguments if argument not in ("-m", "--multirun")]
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF), version_base=None):
-        parse = OverridesParser.create().parse_overrides
-        fixed = [override.input_line for override in parse(given) if not override.is_sweep_override()]
-        composed = compose("config", [str(override) for override in fixed], return_hydra_config=True)
+        composed = _composed(given)
         found = jobs(composed.hydra, given)
         return [resolve(recompose(compose("config", job), _of_the_cell(job))) for job in found]
 

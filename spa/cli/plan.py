@@ -1,18 +1,19 @@
-"""What a run would cost, before anything runs: the arguments of `spa run`, and device=h100, a100 or cpu.
+"""What a run would cost, before anything runs: cells, tokens, hours, memory.
 
-spa plan experiment=paper_main device=a100
+    spa plan experiment=paper_main device=a100
+
+Takes the arguments of `spa run`; device=h100, a100 or cpu is what it is priced on.
 """
 
 import sys
 
-from spa.cli.hydra_app import cells
+from spa.cli.hydra_app import cells, explained
 from spa.errors import one_line_errors
 
 
 @one_line_errors
 def main() -> None:
-    if not sys.argv[1:] or {"-h", "--help"} & set(sys.argv):
-        print(__doc__)
+    if explained(__doc__):
         return
     planned = cells(sys.argv[1:])
     from spa.runs import pricing

@@ -1,9 +1,17 @@
-"""One cell: generate, score, tables and figures. `-m` sweeps; see --help."""
+"""One cell, or a sweep: generate with Selective Prompt Anchoring, score, write tables, figures and the report.
+
+    spa run model=smollm2_135m benchmark=humaneval anchor=description omega=0.2
+    spa run experiment=quickstart
+    spa run -m model=deepseek_coder_1_3b,codellama_7b benchmark=humaneval_plus,mbpp_plus omega=0..0.5
+
+A run that was interrupted goes on where it stopped; a finished one is not repeated. -m runs a cell for each combination
+of values that are separated by commas. In a checkout `python scripts/run.py` is the same.
+"""
 
 import sys
 from pathlib import Path
 
-from spa.cli.hydra_app import launch, swept
+from spa.cli.hydra_app import explained, launch, swept
 from spa.config import Cell
 from spa.errors import one_line_errors
 
@@ -19,6 +27,8 @@ def cell(given: Cell) -> None:
 
 @one_line_errors
 def main() -> None:
+    if explained(__doc__):
+        return
     code = launch(cell)
     if finished or swept:
         from spa.report import build

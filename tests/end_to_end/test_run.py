@@ -203,5 +203,5 @@ def test_help_loads_neither_torch_nor_transformers() -> None:
         "print(sorted({'torch', 'transformers', 'pandas'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=CONF.parent, capture_output=True, text=True, check=True)
-    assert "omega is a number (0 = plain greedy)" in done.stdout
+    assert "anchoring weight: a number (0 = plain)" in done.stdout
     assert done.stdout.strip().endswith("[]")

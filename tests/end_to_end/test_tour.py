@@ -1,6 +1,7 @@
 """The notebook runs from its folder, cell by cell, and its figure shows what the results say."""
 
 import ast
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ def test_the_notebook_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     shown = [run("".join(cell["source"]), names) for cell in cells if cell["cell_type"] == "code"]
     _, texts, _, head, figure = shown
     assert (texts[0].omega_lo, texts[-1].omega_hi) == (0.0, 0.5)
-    assert all(earlier.omega_hi == later.omega_lo for earlier, later in zip(texts, texts[1:], strict=False))
+    assert all(earlier.omega_hi == later.omega_lo for earlier, later in itertools.pairwise(texts))
     printed = capsys.readouterr().out
     assert printed.startswith(f"omega 0.0: {texts[0].text!r}\n")
     assert printed.endswith(names["texts"][1].text), "strength 1.2 is omega 0.2"

@@ -88,7 +88,7 @@ def test_commands_and_prices_need_no_checkout(spa: Command, tmp_path: Path) -> N
     assert "compare-scorers" in spa("--help", cwd=tmp_path)
     assert spa("--version", cwd=tmp_path).startswith("spa ")
     explained = spa("run", "--help", cwd=tmp_path)
-    assert "\n  spa run experiment=quickstart\n" in explained
+    assert "\n    spa run experiment=quickstart\n" in explained
     assert "In a checkout `python scripts/run.py` is the same." in explained
     assert "CodeLlama 7B" in spa(
         "plan", "experiment=paper_main", "model=codellama_7b", "benchmark=humaneval", cwd=tmp_path
