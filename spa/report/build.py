@@ -25,10 +25,12 @@ from spa.report.tables import csv
 from spa.results.files import write_atomically
 from spa.results.store import Results
 
+MISSING_SHOWN = 5  # sentences on a terminal
+
 
 @dataclass(frozen=True)
 class Built:
-    """What `build` wrote, and the main table for a terminal."""
+    """What `build` wrote, and the results in short for a terminal."""
 
     table: str
     missing: list[str]  # one sentence for each thing of the runs that is not there or not finished
@@ -40,9 +42,9 @@ class Built:
 
     def closing(self) -> str:
         """What a command prints at its end: the table, what is missing, where to look."""
-        images = [path for path in self.figures if path.suffix == ".png"]
-        places = [f"{'figure':<8}{_shown(path)}" for path in images] + [f"{'report':<8}{_shown(self.report)}"]
-        return "\n\n".join(part for part in [self.table, *map("\n".join, (self.missing, self.absent, places))] if part)
+        more = len(self.missing) - MISSING_SHOWN
+        missing = [*self.missing[:MISSING_SHOWN], *([f"... and {more} more, in the report"] if more > 0 else [])]
+        return "\n\n".join(part for part in [self.table, "\n".join(missing), f"report: {_shown(self.report)}"] if part)
 
 
 def _shown(path: Path) -> Path:
@@ -100,4 +102,12 @@ def build(results: list[Results], out: Path | None = None) -> Built:
     )
     write_atomically(target.report_path, html)
     saved = list(itertools.chain.from_iterable(files))
-    return Built(main.text(), missing, absent, target.summary_path, list(written), saved, target.report_path)
+    return Built(
+        paper_tables.closing(found.curves),
+        missing,
+        absent,
+        target.summary_path,
+        list(written),
+        saved,
+        target.report_path,
+    )

@@ -5,6 +5,7 @@ Every table says in its notes which of the three readings it shows. A table that
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
@@ -14,10 +15,9 @@ from spa.analysis.curves import SAMPLED, Curve
 from spa.analysis.evidence import Evidence, Speed
 from spa.analysis.formats import benchmark_name, p_text, percent, signed
 from spa.analysis.optimum import optimum_rows
-from spa.analysis.readings import FIXED, SHARE, SPLITS, SPLITS_OF_RESAMPLE
+from spa.analysis.readings import RESAMPLES, SHARE, SPLITS, SPLITS_OF_RESAMPLE
 from spa.records import ANCHOR, DEFAULTS, SETTINGS
-from spa.report.tables import Format, Table, shown_as
-from spa.statistics import RESAMPLES
+from spa.report.tables import Format, Table, differing, plain_table, shown_as
 
 Columns = dict[str, tuple[str, Format]]  # heading -> column of the data, and how it is written
 
@@ -25,7 +25,6 @@ TITLES = {
     "paper": "Main table: plain greedy decoding and SPA, tuned",
     "every_task": "SPA on every task",
     "tuned": "SPA with omega tuned on a share of the tasks",
-    "fixed": "SPA with omega tuned, and on every task at one omega",
     "transfer": "SPA with omega tuned on another cell",
     "test_triggered": "SPA where tests fail",
     "optimum": "The best omega, and the steps of the curve",
@@ -37,26 +36,19 @@ NEEDS = {
     "paper": "the anchor description at several omegas, and a plain run",
     "every_task": "an omega other than 0, and a plain run",
     "tuned": "an omega other than 0, and a plain run",
-    "fixed": "an omega other than 0, and a plain run",
     "transfer": "several models, or several families of benchmarks",
     "test_triggered": "an omega other than 0, and a plain run",
     "optimum": "an omega other than 0, and a plain run",
     "anchors": "several anchors, all else alike",
     "cost": "the benchmark of speed (make bench)",
 }
-INTERVAL = (
-    f"Intervals: 95%, paired bootstrap over tasks, {RESAMPLES:,} resamples: with others an end moves by about 6% of "
-    "the standard error. Delta: points, SPA less plain greedy decoding (omega 0)."
-)
+INTERVAL = "Intervals: 95%, paired bootstrap over tasks. Delta: points, SPA less plain greedy decoding (omega 0)."
 CHOSEN = (
     f"Tuned reading: omega is chosen on a random share of the tasks and measured on the others, over {SPLITS:,} "
-    f"splits; of an interval, among {SAMPLED} evenly spaced omegas. Of equally good ones that closest to 0 is taken. "
-    "Of a curve that is flat on these tasks this reading is negative by itself: an omega chosen because it passes more "
-    "of the tuning tasks passes fewer of the others (table fixed has every task at one omega beside it)."
+    f"splits; of an interval, among {SAMPLED} evenly spaced omegas. Of equally good ones that closest to 0 is taken."
 )
-RESAMPLED = f"The interval: the same with {SPLITS_OF_RESAMPLE} splits of each of {RESAMPLES:,} resamples of the tasks."
+RESAMPLED = f"The interval: the same with {SPLITS_OF_RESAMPLE} splits of each of {RESAMPLES} resamples of the tasks."
 TUNED = f"{CHOSEN} SPA: plain plus delta. {RESAMPLED}"
-AT_FIXED = "At: every task at that omega, which was not chosen by these results; empty where it was not tried."
 HERE = f"Here {SHARE:.0%}."
 SPREAD = "Split: 5th, 50th and 95th percentile of delta over the splits. Omega: likewise, of the omega chosen."
 TESTS = (
@@ -87,8 +79,10 @@ PUBLISHED = (
     "whether our 95% interval holds the published number. It is that of other tasks like these; both numbers are of "
     "these tasks, so they may differ though it says yes. Empty where nobody could verify a number, or nothing was run."
 )
+CLOSING = f"Pass@1. Tuned: omega is chosen on {SHARE:.0%} of the tasks and measured on the others."
 COST = "Time of SPA over that of plain decoding, our engine at batch 16: median, lowest and highest of the rounds."
 
+_TUNED = "tuned"
 _MODEL: Columns = {"Model": ("model", str), "Weights": ("weights", str)}
 _CELL: Columns = {**_MODEL, "Benchmark": ("benchmark", benchmark_name), "Anchor (mask)": ("anchored", str)}
 _RATES: Columns = {
@@ -107,14 +101,6 @@ _SHARE: Columns = {"Share": ("share", "{:.0%}".format)}
 _SPREAD: Columns = {
     **{f"Split {p}": (f"split_p{p}", signed) for p in ("5", "50", "95")},
     **{f"Omega {p}": (f"omega_p{p}", _omega) for p in ("5", "50", "95")},
-}
-_FIXED: Columns = {
-    "Tasks": ("n_tasks", str),
-    **{
-        heading: (f"{name}{end}", signed)
-        for name, title in {"tuned": "Tuned", **{f"at_{omega}": f"At {omega}" for omega in FIXED}}.items()
-        for heading, end in ((title, ""), (f"{title} from", "_low"), (f"{title} to", "_high"))
-    },
 }
 _OPTIMUM: Columns = {
     "Tasks": ("n_tasks", str),
@@ -163,7 +149,7 @@ _COST: Columns = {
 def tables(evidence: Evidence) -> list[Table]:
     """The tables that the evidence allows."""
     curves = evidence.curves
-    tested, tuned = [INTERVAL, TESTS], readings.tuned_rows(curves)
+    tested = [INTERVAL, TESTS]
     origin: dict[str, tuple[str, Format]] = {
         "Tuned on": ("source_model", str),
         "of": ("source_benchmark", benchmark_name),
@@ -172,8 +158,7 @@ def tables(evidence: Evidence) -> list[Table]:
     made = [
         models_by_benchmarks(curves),
         _thinned("every_task", _OMEGA | _RATES | _TESTED, readings.every_task_rows(curves), [EVERY_TASK, *tested]),
-        _table("tuned", _CELL, _SHARE | _RATES | _SPREAD, tuned, [TUNED, _certainty(tuned), SPREAD, INTERVAL]),
-        _table("fixed", _CELL, _FIXED, readings.fixed_rows(curves), [f"{CHOSEN} {RESAMPLED} {HERE}", AT_FIXED]),
+        _table("tuned", _CELL, _SHARE | _RATES | _SPREAD, readings.tuned_rows(curves), [TUNED, SPREAD, INTERVAL]),
         _table(
             "transfer", _CELL | origin, _OMEGA | _RATES | _TESTED, readings.transfer_rows(curves), [TRANSFER, *tested]
         ),
@@ -215,12 +200,38 @@ def models_by_benchmarks(curves: Iterable[Curve]) -> Table | None:
     ]
     first = [("Model", ""), ("Weights", ""), *([("Template", "")] if several else [])]
     frame = pd.DataFrame(shown, columns=pd.MultiIndex.from_tuples([*first, *columns]), dtype=object)
-    return Table("paper", TITLES["paper"], rows, frame, len(first), (f"{TUNED} {HERE} {_certainty(rows)}", INTERVAL))
+    return Table("paper", TITLES["paper"], rows, frame, len(first), (f"{TUNED} {HERE}", INTERVAL))
 
 
-def _certainty(tuned: pd.DataFrame) -> str:
-    worst = tuned["monte_carlo_error"].max() if len(tuned) else 0
-    return f"The standard error of an interval's end, for want of more resamples, is at most {worst * 100:.2f} points."
+def closing(curves: Iterable[Curve]) -> str:
+    """The results for a terminal: a row for each cell, with plain, SPA and their difference; empty without a cell.
+
+    SPA is at the cell's omega where there is but one beside 0, else tuned. What tells no cells apart is left out.
+    """
+    rows = [_closing_row(curve) for curve in curves]
+    if not rows:
+        return ""
+    data = _named(pd.DataFrame(rows))
+    names = {heading: _CELL[heading] for heading in ("Model", "Benchmark")}
+    names |= {"Anchor (mask)": _CELL["Anchor (mask)"]} if data["anchored"].nunique() > 1 else {}
+    names |= {name.capitalize(): (name, str) for name in differing(data, ("weights", "template", "extraction"))}
+    shown = shown_as(data, {**names, **_RATES})
+    low, high = shown.pop("from"), shown.pop("to")
+    shown = shown.assign(**{"95%": (low + " to " + high).where(low != "", ""), "Omega": data["omega"]})
+    sides = ["left"] * len(names) + ["right"] * (shown.shape[1] - len(names))
+    table = plain_table(shown.to_numpy().tolist(), list(shown.columns), sides)
+    return f"{table}\n\n{CLOSING}" if (data["omega"] == _TUNED).any() else table
+
+
+def _closing_row(curve: Curve) -> dict[str, Any]:
+    omegas = [omega for omega in curve.grid if omega != 0]
+    row = {**curve.settings, "n_tasks": curve.n_tasks, "plain_pass_at_1": float(curve.plain.mean()), "omega": ""}
+    if len(omegas) == 1:
+        return {**row, **readings.every_task_rows([curve]).iloc[0], "omega": _omega(omegas[0])}
+    tuned = readings.tuned_rows([curve])
+    if tuned.empty:
+        return row | dict.fromkeys(("spa_pass_at_1", "delta", "delta_low", "delta_high"))
+    return {**row, **tuned[tuned["share"] == SHARE].iloc[0], "omega": _TUNED}
 
 
 def cost_rows(speeds: Sequence[Speed]) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Tables as readers get them: on a terminal, as Markdown, LaTeX and CSV files, and on the HTML page."""
+"""Tables as readers get them: as Markdown, LaTeX and CSV files, on the HTML page, and on a terminal."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -67,18 +67,6 @@ class Table:
         body: str = self._sparse().to_latex(index=False, escape=True, column_format=columns, multicolumn_format="c")
         return comments + body
 
-    def text(self) -> str:
-        """For a terminal: the names as a heading, and below it the rows that share them."""
-        names, sides = list(self.shown.columns[: self.n_names]), self.alignment[self.n_names :]
-        groups = (
-            (", ".join(map(str, cell)), rows.drop(columns=names))
-            for cell, rows in self.shown.groupby(names, sort=False)
-        )
-        return "\n\n".join(
-            f"{heading}\n{_tabulated(rows.to_numpy().tolist(), list(rows.columns), sides, 'simple')}"
-            for heading, rows in groups
-        )
-
     def _sparse(self) -> pd.DataFrame:
         """`shown` that says once what its next rows repeat."""
         repeats = self.shown == self.shown.shift()
@@ -90,6 +78,11 @@ class Table:
 def pipe_table(rows: Sequence[Sequence[str]], headings: Sequence[str], alignment: Sequence[str]) -> str:
     """Markdown, of cells as they stand; alignment: "left" or "right" for each column."""
     return _tabulated(rows, headings, alignment, "pipe")
+
+
+def plain_table(rows: Sequence[Sequence[str]], headings: Sequence[str], alignment: Sequence[str]) -> str:
+    """The same for a terminal."""
+    return _tabulated(rows, headings, alignment, "simple")
 
 
 def differing(data: pd.DataFrame, names: Iterable[str]) -> list[str]:

@@ -1,12 +1,16 @@
 import io
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 from synthetic import all_tables, curve, outcomes
 
+from spa.analysis import readings
 from spa.analysis.evidence import Evidence, Speed
+from spa.analysis.formats import signed
 from spa.report import paper_tables
+from spa.statistics import delta_interval
 
 SPEED = Speed("cuda-6.7b", "random weights", True, 1.5, (1.4, 1.7), {16: 1.5}, 90, 60)
 
@@ -78,3 +82,32 @@ def test_of_many_omegas_a_table_shows_few_and_its_csv_all(n_omegas: int, shown: 
         table = made[name]
         assert list(table.shown["Omega"]) == [f"{omegas[place - 1]:.3g}" for place in shown] * groups
         assert len(pd.read_csv(io.StringIO(table.forms()["csv"]))) == n_omegas * groups
+
+
+def test_a_terminal_gets_a_row_for_each_cell() -> None:
+    """40 tasks: at one omega beside 0 every task counts, of several omega is tuned, and a plain run has no SPA."""
+    cells = [
+        curve(outcomes([0.4, 0.6], 40), [0, 0.2], model="M 7B", benchmark="humaneval"),
+        curve(outcomes([0.4, 0.8, 0.6], 40), [0, 0.1, 0.2], model="M 7B", benchmark="mbpp"),
+        curve(outcomes([0.4], 40), [0], model="M 33B", benchmark="humaneval"),
+    ]
+    table, note = paper_tables.closing(cells).split("\n\n")
+    heading, _, *rows = [re.split(r"  +", line.strip()) for line in table.splitlines()]
+    assert heading == ["Model", "Benchmark", "Tasks", "Plain (%)", "SPA (%)", "Delta", "95%", "Omega"]
+    low, high = (signed(float(bound[0])) for bound in delta_interval([8], [0], [40], readings.seeded()))
+    assert rows[0] == ["M 7B", "HumanEval", "40", "40.0", "60.0", "+20.0", f"{low} to {high}", "0.2"]
+    tuned = readings.tune(cells[1])
+    low, high = map(signed, tuned.interval)
+    assert rows[1][:4] == ["M 7B", "MBPP", "40", "40.0"]
+    assert rows[1][5:] == [signed(tuned.delta), f"{low} to {high}", "tuned"]
+    assert rows[2] == ["M 33B", "HumanEval", "40", "40.0"]
+    assert "is chosen on 20% of the tasks" in note
+    assert paper_tables.closing([]) == ""
+
+
+def test_a_terminal_gets_what_tells_cells_apart_and_no_note_without_need() -> None:
+    cells = [curve(outcomes([0.4, 0.6], 4), [0, 0.2], anchor=anchor) for anchor in ("description", "prompt")]
+    heading, _, *rows = paper_tables.closing(cells).splitlines()
+    assert heading.split()[:4] == ["Model", "Benchmark", "Anchor", "(mask)"]
+    assert [" (per_token) " in row for row in rows] == [True, True]
+    assert len(rows) == 2

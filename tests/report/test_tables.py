@@ -30,12 +30,3 @@ def test_what_repeats_is_said_once_in_files_and_on_the_page() -> None:
     assert table.columns == [("Model", "left"), ("Omega", "right"), ("Run", "left")]
     assert table.markdown().startswith("| Model   |   Omega | Run   |")
     assert r"M & 0 & aa \\" in table.latex()
-
-
-def test_a_terminal_shows_the_names_above_their_rows() -> None:
-    assert table_of_runs().text().split("\n\n")[1].splitlines() == [
-        "N",
-        "  Omega  Run",
-        "-------  -----",
-        "      0  aa",
-    ]
