@@ -26,7 +26,7 @@ from submitit.core.utils import FailedJobError, UncompletedJobError
 from submitit.slurm.slurm import SlurmInfoWatcher, SlurmJob
 
 from spa.config import resolve
-from spa.errors import SpaError
+from spa.errors import CellsFailedError, SpaError
 from spa.runs.from_manifest import recompose
 
 log = logging.getLogger("spa.launchers")
@@ -197,5 +197,5 @@ def _unless_failed(returns: Sequence[JobReturn]) -> Sequence[JobReturn]:
     """Hydra would report only the first failure."""
     errors = [done._return_value for done in returns if done.status == JobStatus.FAILED]
     if len(errors) > 1:
-        raise SpaError(f"{len(errors)} of {len(returns)} cells failed: {'; '.join(map(str, errors))}")
+        raise CellsFailedError(list(map(str, errors)), len(returns))
     return returns

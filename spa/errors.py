@@ -1,7 +1,7 @@
-"""The one error a user can mend, and how every command shows it: one line, exit code 2."""
+"""The one error a user can mend, and how every command ends: with one line and exit code 2, or 130 after Ctrl-C."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 
 
@@ -12,8 +12,16 @@ class SpaError(Exception):
         return " ".join(super().__str__().split())
 
 
+class CellsFailedError(SpaError):
+    """Cells of a sweep failed in other processes."""
+
+    def __init__(self, errors: Sequence[str], n_cells: int) -> None:
+        super().__init__(f"{len(errors)} of {n_cells} cells failed: {'; '.join(dict.fromkeys(errors))}")
+        self.errors = list(errors)
+
+
 def one_line_errors(main: Callable[[], None]) -> Callable[[], None]:
-    """Wrap a command's entry point: a `SpaError` becomes one line on stderr and exit code 2."""
+    """Wrap a command's entry point: a `SpaError` and Ctrl-C become one line on stderr."""
 
     @wraps(main)
     def wrapped() -> None:
@@ -22,5 +30,8 @@ def one_line_errors(main: Callable[[], None]) -> Callable[[], None]:
         except SpaError as error:
             print(f"error: {error}", file=sys.stderr)
             sys.exit(2)
+        except KeyboardInterrupt:
+            print("\ninterrupted; what is finished is kept: run the same command again to go on", file=sys.stderr)
+            sys.exit(130)
 
     return wrapped

@@ -6,8 +6,10 @@ import os
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields, is_dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +26,31 @@ from omegaconf import MISSING, DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from spa.config import CONF, Cell, resolve
-from spa.errors import SpaError
+from spa.errors import CellsFailedError, SpaError
 from spa.runs.from_manifest import recompose
 from spa.schema import RunConfig, register
 
-swept: set[Path] = set()  # the results folders of sweeps: their cells may run in other processes
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Sweep:
+    """What this process knows of the sweep that it runs."""
+
+    folders: set[Path] = field(default_factory=set)  # results folders: cells may run in other processes
+    n_cells: int = 0  # 0 where there is no sweep, or where nobody waits for it
+    refused: dict[tuple[str, ...], str] = field(default_factory=dict)  # by arguments of data and model: why not
+    n_failed: int = 0
+
+    def closing(self) -> str:
+        """How it ended, in a line; empty where there is nothing to tell."""
+        done = f"{self.n_cells - self.n_failed} of {self.n_cells} cells done, {self.n_failed} failed"
+        return done if self.n_cells else ""
+
+
+sweep = Sweep()
+LOOKED_FOR = ("model", "benchmark", "release", "profile", "experiment", "standin", "from_manifest")  # data and models
+ELSEWHERE = ("slurm", "submitit")  # launchers whose cells may see other files than this machine
 
 OTHER_GROUPS = {  # those of conf/ that are no keys of a cell
     "experiment": "a preset; the header of its file says what it runs, what that costs and what to expect",
@@ -44,37 +66,85 @@ EXPECTED = (SpaError, HydraException, OmegaConfBaseException)
 def launch(cell: Callable[[Cell], None]) -> int:
     """Compose the command line's config and run `cell` on it, or with -m on each config of the sweep.
 
-    Returns the exit code: 2 where composing or a cell raised a SpaError. In a sweep the other cells run all the same.
+    Returns the exit code: 2 where composing or a cell raised a SpaError. In a sweep the other cells run all the same,
+    and each distinct error is told once.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints the error itself, over many lines
     register()
     _log()
-    failures: list[str] = []
+    vars(sweep).update(vars(Sweep()))  # of an earlier command in this process
+    failures: Counter[str] = Counter()
 
     @hydra.main(version_base=None, config_path=str(CONF), config_name="config")
     def task(composed: DictConfig) -> None:
         _log()  # a launcher may have started this process
+        conf = HydraConfig.get()
+        arguments, sweeping = conf.overrides.task, conf.mode == RunMode.MULTIRUN
         try:
-            cell(resolve(recompose(composed, HydraConfig.get().overrides.task)))
+            if refused := sweep.refused.get(_looked_for(arguments)):
+                raise SpaError(refused)
+            cell(resolve(recompose(composed, arguments)))
         except EXPECTED as error:
-            failures.append(one_line(error))
-            if HydraConfig.get().mode == RunMode.MULTIRUN:  # a launcher has to learn that the job failed
+            failures[one_line(error)] += 1
+            if sweeping and not _one_by_one(conf.launcher):  # it has to learn that the job failed
                 raise
+        except Exception as error:
+            if not sweeping:
+                raise
+            log.exception("a cell of the sweep crashed")
+            failures[crash := f"{type(error).__name__}: {error}"] += 1
+            if not _one_by_one(conf.launcher):
+                raise SpaError(crash) from error
 
     try:
         task()
+    except CellsFailedError as error:  # in other processes
+        failures.update(error.errors)
     except EXPECTED as error:
-        failures = failures or [one_line(error)]  # raised while Hydra composed, or in another process
-    for failure in failures:
-        print(f"error: {failure}", file=sys.stderr)
+        if not failures:  # raised while Hydra composed, or in another process
+            failures[one_line(error)] += 1
+    for failure, count in failures.items():
+        print(f"error: {failure}{f' ({count} cells)' if count > 1 else ''}", file=sys.stderr)
+    sweep.n_failed = failures.total()
     return 2 if failures else 0
 
 
+def _one_by_one(launcher: DictConfig) -> bool:
+    """Whether it is Hydra's own, which runs the cells in this process and would tell each failure once more."""
+    return str(launcher._target_).endswith(".BasicLauncher")
+
+
 class Remember(Callback):
-    """Puts a sweep's results folder into `swept`; Hydra calls it (conf/config.yaml)."""
+    """Notes a sweep in `sweep`, and looks for what its cells need; Hydra calls it (conf/config.yaml)."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        swept.add(Path(config.results_dir))
+        sweep.folders.add(Path(config.results_dir))
+        planned, launcher = jobs(config.hydra, config.hydra.overrides.task), config.hydra.launcher
+        sweep.n_cells = len(planned) if launcher.get("wait", True) else 0
+        if not any(name in launcher._target_.lower() for name in ELSEWHERE):
+            sweep.refused = _refused({_looked_for(job) for job in planned})
+            lost = Counter(text for job in planned if (text := sweep.refused.get(_looked_for(job))))
+            for text, count in lost.items():
+                log.warning("%d of %d cells cannot run here: %s", count, len(planned), text)
+
+
+def _looked_for(arguments: Sequence[str]) -> tuple[str, ...]:
+    """The arguments that decide which data and which model a cell needs."""
+    parsed = OverridesParser.create().parse_overrides(list(arguments))
+    return tuple(
+        text for text, each in zip(arguments, parsed, strict=True) if each.key_or_group.split(".")[0] in LOOKED_FOR
+    )
+
+
+def _refused(jobs: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
+    """Why cells of these arguments cannot run; what cannot even be composed is left to the cell, which says so."""
+    from spa.runs.fetching import refusals  # torch takes seconds to import
+
+    found: dict[tuple[str, ...], Cell] = {}
+    for job in sorted(jobs):
+        with suppress(*EXPECTED):
+            found[job] = resolve(recompose(compose("config", list(job)), _of_the_cell(job)))
+    return {job: text for job, text in zip(found, refusals(found.values()), strict=True) if text}
 
 
 def explained(text: str | None) -> bool:

@@ -11,7 +11,7 @@ of values that are separated by commas. In a checkout `python scripts/run.py` is
 import sys
 from pathlib import Path
 
-from spa.cli.hydra_app import explained, launch, swept
+from spa.cli.hydra_app import explained, launch, sweep
 from spa.config import Cell
 from spa.errors import one_line_errors
 
@@ -30,10 +30,12 @@ def main() -> None:
     if explained(__doc__):
         return
     code = launch(cell)
-    if finished or swept:
+    if finished or sweep.folders:
         from spa.report import build
         from spa.results.store import Results
 
-        if there := [results for folder in sorted(finished | swept) if (results := Results(folder)).runs()]:
+        if there := [results for folder in sorted(finished | sweep.folders) if (results := Results(folder)).runs()]:
             print(build.build(there).closing())
+    if line := sweep.closing():
+        print(line)
     sys.exit(code)

@@ -103,7 +103,7 @@ def build(results: list[Results], out: Path | None = None) -> Built:
     write_atomically(target.report_path, html)
     saved = list(itertools.chain.from_iterable(files))
     return Built(
-        paper_tables.closing(found.curves),
+        paper_tables.closing(found.curves, summary),
         missing,
         absent,
         target.summary_path,

@@ -3,7 +3,7 @@
 Every table says in its notes which of the three readings it shows. A table that the data do not allow is None.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -203,15 +203,20 @@ def models_by_benchmarks(curves: Iterable[Curve]) -> Table | None:
     return Table("paper", TITLES["paper"], rows, frame, len(first), (f"{TUNED} {HERE}", INTERVAL))
 
 
-def closing(curves: Iterable[Curve]) -> str:
+def closing(curves: Iterable[Curve], summary: pd.DataFrame) -> str:
     """The results for a terminal: a row for each cell, with plain, SPA and their difference; empty without a cell.
 
-    SPA is at the cell's omega where there is but one beside 0, else tuned. What tells no cells apart is left out.
+    SPA is at the cell's omega where there is but one beside 0, else tuned. Single omegas of `aggregate.summary` that
+    have no plain run to compare with stand alone. What tells no cells apart is left out.
     """
-    rows = [_closing_row(curve) for curve in curves]
+    rows: list[Mapping[Any, Any]] = [_closing_row(curve) for curve in curves]
+    alone = summary[summary["delta"].isna() & (summary["omega_lo"] == summary["omega_hi"])]
+    alone = alone.assign(spa_pass_at_1=alone["pass_at_1"], omega=alone["omega_lo"].map(_omega))
+    rows += alone[[*SETTINGS, "n_tasks", "spa_pass_at_1", "omega"]].to_dict("records")
     if not rows:
         return ""
-    data = _named(pd.DataFrame(rows))
+    shared = dict.fromkeys(("plain_pass_at_1", "spa_pass_at_1", "delta", "delta_low", "delta_high"))
+    data = _named(pd.DataFrame([{**shared, **row} for row in rows]))
     names = {heading: _CELL[heading] for heading in ("Model", "Benchmark")}
     names |= {"Anchor (mask)": _CELL["Anchor (mask)"]} if data["anchored"].nunique() > 1 else {}
     names |= {name.capitalize(): (name, str) for name in differing(data, ("weights", "template", "extraction"))}
@@ -230,7 +235,7 @@ def _closing_row(curve: Curve) -> dict[str, Any]:
         return {**row, **readings.every_task_rows([curve]).iloc[0], "omega": _omega(omegas[0])}
     tuned = readings.tuned_rows([curve])
     if tuned.empty:
-        return row | dict.fromkeys(("spa_pass_at_1", "delta", "delta_low", "delta_high"))
+        return row
     return {**row, **tuned[tuned["share"] == SHARE].iloc[0], "omega": _TUNED}
 
 

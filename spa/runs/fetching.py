@@ -1,6 +1,7 @@
-"""What cells need from elsewhere, brought to this machine: checkpoints, data, and what canonical solutions return."""
+"""What cells need from elsewhere, looked for or brought here: checkpoints, data, what canonical solutions return."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
@@ -35,7 +36,7 @@ def fetch(cells: Sequence[Cell]) -> Iterator[str]:
     """
     done: list[object] = []
     for cell in cells:
-        model = standin.replaced(cell).model if cell.standin else cell.model
+        model = _used(cell)
         checkpoint = model.path, model.revision, model.gguf_file
         data = cell.benchmark, cell.limit, cell.task_ids, cell.score
         for name, bring, thing in (
@@ -45,6 +46,38 @@ def fetch(cells: Sequence[Cell]) -> Iterator[str]:
             if thing not in done:
                 yield f"{name}: {bring(cell, model)}"
                 done.append(thing)
+
+
+def refusals(cells: Iterable[Cell]) -> list[str]:
+    """For each cell why it cannot run here: what its data or its model lacks; empty where it can.
+
+    Each thing is looked for once. Data is downloaded, weights are not.
+    """
+    known: dict[str, str] = {}
+    return [
+        _refusal(known, f"{cell.benchmark}", partial(benchmarks.load, cell.benchmark))
+        or _refusal(known, f"{cell.model} {cell.standin}", partial(_identify, cell))
+        for cell in cells
+    ]
+
+
+def _refusal(known: dict[str, str], name: str, look: Callable[[], object]) -> str:
+    """The error of `look`, kept in `known`; empty where there is none."""
+    if name not in known:
+        try:
+            look()
+            known[name] = ""
+        except SpaError as error:
+            known[name] = str(error)
+    return known[name]
+
+
+def _identify(cell: Cell) -> checkpoints.Checkpoint:
+    return checkpoints.identify(_used(cell))
+
+
+def _used(cell: Cell) -> ModelConfig:
+    return standin.replaced(cell).model if cell.standin else cell.model
 
 
 def _model(cell: Cell, model: ModelConfig) -> str:

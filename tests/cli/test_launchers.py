@@ -13,7 +13,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra_plugins import spa_launchers
 from hydra_plugins.spa_launchers import QueueWatcher
 from spa.config import CONF
-from spa.errors import SpaError
+from spa.errors import CellsFailedError, SpaError
 
 SBATCH = (
     '#!/bin/sh\ncp "$1" "$SCRIPTS/$(ls "$SCRIPTS" | wc -l).sh"\necho "Submitted batch job $(ls "$SCRIPTS" | wc -l)"\n'
@@ -120,8 +120,11 @@ def test_every_failure_is_reported() -> None:
 
     fine, first, second = returned(None), returned(SpaError("no anchor")), returned(SpaError("no memory"))
     assert spa_launchers._unless_failed([fine, first]) == [fine, first], "Hydra raises a single one itself"
-    with pytest.raises(SpaError, match="2 of 3 cells failed: no anchor; no memory"):
+    with pytest.raises(CellsFailedError, match="2 of 3 cells failed: no anchor; no memory") as failed:
         spa_launchers._unless_failed([first, fine, second])
+    assert failed.value.errors == ["no anchor", "no memory"]
+    with pytest.raises(CellsFailedError, match="2 of 2 cells failed: no anchor$"):
+        spa_launchers._unless_failed([first, first])
 
 
 APPLICATION = """

@@ -15,6 +15,7 @@ from spa.config import CONF
 from spa.models import checkpoints
 from spa.results.locking import held
 from spa.results.store import Results
+from spa.runs import generate
 
 Command = Callable[..., int]
 
@@ -164,9 +165,69 @@ def test_a_bad_cell_of_a_sweep_stops_no_other(
     overrides = ["model=hf", f"model.path={tiny_llama}", "limit=1", "max_new_tokens=4", "score=false"]
     assert command("-m", *overrides, "anchor=tagged,description", "omega=1", "results_dir=made") == 2
     streams = capfd.readouterr()
-    assert "anchor=tagged fits no task" in streams.err
+    lines = streams.err.strip().splitlines()
+    assert [line.count("anchor=tagged fits no task") for line in lines if line.startswith("error: ")] == [1]
+    assert "Error executing job" not in streams.err
+    assert streams.out.strip().splitlines()[-1] == "1 of 2 cells done, 1 failed"
     (run,) = Results(tmp_path / "made").runs()
     assert run.manifest().anchor == "description"
+
+
+@pytest.mark.slow
+def test_a_sweep_looks_for_data_and_models_first_and_names_each_error_once(
+    command: Command,
+    tiny_llama: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    swept = ["model=hf", f"model.path={tiny_llama},/nowhere", "anchor=description,none"]
+    assert command("-m", *swept, "limit=1", "max_new_tokens=4", "score=false", "results_dir=made") == 2
+    streams = capfd.readouterr()
+    first = caplog.messages[0]
+    assert first.startswith("2 of 4 cells cannot run here: model.path=/nowhere is neither ")
+    assert streams.err.strip().splitlines()[-1] == f"error: {first.partition(': ')[2]} (2 cells)"
+    assert streams.out.strip().splitlines()[-1] == "2 of 4 cells done, 2 failed"
+    assert len(Results(tmp_path / "made").runs()) == 1, "plain decoding knows no anchor"
+
+
+@pytest.mark.slow
+def test_a_crash_of_a_cell_is_told_and_stops_no_other(
+    command: Command,
+    tiny_llama: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    decode = generate.decode
+
+    def crash(prepared: Any, *others: Any) -> Any:
+        if prepared.cell.seed == 1:
+            raise ZeroDivisionError("a fault of ours")
+        return decode(prepared, *others)
+
+    monkeypatch.setattr(generate, "decode", crash)
+    cell = ["model=hf", f"model.path={tiny_llama}", "limit=1", "max_new_tokens=4", "score=false", "results_dir=made"]
+    assert command("-m", *cell, "omega=0,1", "seed=1,2", "reuse=false") == 2
+    streams = capfd.readouterr()
+    assert streams.err.strip().splitlines()[-1] == "error: ZeroDivisionError: a fault of ours (2 cells)"
+    assert "Traceback" in caplog.text, "it is no user's fault"
+    assert streams.out.strip().splitlines()[-1] == "2 of 4 cells done, 2 failed"
+
+
+def test_ctrl_c_leaves_with_a_line_that_says_how_to_go_on(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(cell: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("spa.runs.run_cell.run_cell", interrupted)
+    for sweep in ([], ["-m"]):
+        assert command(*sweep, "limit=1", "results_dir=made") == 130
+        streams = capfd.readouterr()
+        assert streams.out == ""
+        lines = streams.err.strip().splitlines()
+        assert lines == ["interrupted; what is finished is kept: run the same command again to go on"]
 
 
 @pytest.mark.slow

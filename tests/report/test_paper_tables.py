@@ -9,6 +9,7 @@ from synthetic import all_tables, curve, outcomes
 from spa.analysis import readings
 from spa.analysis.evidence import Evidence, Speed
 from spa.analysis.formats import signed
+from spa.records import SETTINGS
 from spa.report import paper_tables
 from spa.statistics import delta_interval
 
@@ -84,6 +85,9 @@ def test_of_many_omegas_a_table_shows_few_and_its_csv_all(n_omegas: int, shown: 
         assert len(pd.read_csv(io.StringIO(table.forms()["csv"]))) == n_omegas * groups
 
 
+NO_SUMMARY = pd.DataFrame(columns=[*SETTINGS, *["n_tasks", "pass_at_1", "delta", "omega_lo", "omega_hi"]])
+
+
 def test_a_terminal_gets_a_row_for_each_cell() -> None:
     """40 tasks: at one omega beside 0 every task counts, of several omega is tuned, and a plain run has no SPA."""
     cells = [
@@ -91,7 +95,7 @@ def test_a_terminal_gets_a_row_for_each_cell() -> None:
         curve(outcomes([0.4, 0.8, 0.6], 40), [0, 0.1, 0.2], model="M 7B", benchmark="mbpp"),
         curve(outcomes([0.4], 40), [0], model="M 33B", benchmark="humaneval"),
     ]
-    table, note = paper_tables.closing(cells).split("\n\n")
+    table, note = paper_tables.closing(cells, NO_SUMMARY).split("\n\n")
     heading, _, *rows = [re.split(r"  +", line.strip()) for line in table.splitlines()]
     assert heading == ["Model", "Benchmark", "Tasks", "Plain (%)", "SPA (%)", "Delta", "95%", "Omega"]
     low, high = (signed(float(bound[0])) for bound in delta_interval([8], [0], [40], readings.seeded()))
@@ -102,12 +106,21 @@ def test_a_terminal_gets_a_row_for_each_cell() -> None:
     assert rows[1][5:] == [signed(tuned.delta), f"{low} to {high}", "tuned"]
     assert rows[2] == ["M 33B", "HumanEval", "40", "40.0"]
     assert "is chosen on 20% of the tasks" in note
-    assert paper_tables.closing([]) == ""
+    assert paper_tables.closing([], NO_SUMMARY) == ""
 
 
 def test_a_terminal_gets_what_tells_cells_apart_and_no_note_without_need() -> None:
     cells = [curve(outcomes([0.4, 0.6], 4), [0, 0.2], anchor=anchor) for anchor in ("description", "prompt")]
-    heading, _, *rows = paper_tables.closing(cells).splitlines()
+    heading, _, *rows = paper_tables.closing(cells, NO_SUMMARY).splitlines()
     assert heading.split()[:4] == ["Model", "Benchmark", "Anchor", "(mask)"]
     assert [" (per_token) " in row for row in rows] == [True, True]
     assert len(rows) == 2
+
+
+def test_a_terminal_shows_an_omega_without_a_plain_run_alone() -> None:
+    (with_plain,) = cells = [curve(outcomes([0.4, 0.6], 4), [0, 0.2])]
+    alone = {**with_plain.settings, "benchmark": "mbpp", "n_tasks": 8, "pass_at_1": 0.25, "omega_lo": 0.3}
+    summary = pd.DataFrame([{**alone, "omega_hi": 0.3, "delta": None}, {**alone, "omega_hi": 0.4, "delta": None}])
+    *_, row = paper_tables.closing(cells, summary).splitlines()
+    assert row.split()[-4:] == ["MBPP", "8", "25.0", "0.3"]
+    assert len(paper_tables.closing([], summary).splitlines()) == 3
