@@ -3,6 +3,7 @@
 import itertools
 import logging
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
@@ -27,6 +28,7 @@ from spa.errors import SpaError
 from spa.models.checkpoints import LoadedModel
 from spa.records import Generation, Problem, PromptPair
 from spa.runs.prepare import Prepared, Todo
+from spa.runs.time_left import TimeLeft
 from spa.schema import ProfileConfig
 from spa.tasks.extraction import UntilProgram, solution
 
@@ -73,17 +75,33 @@ def decode(
     finished = max(0.0, len(problems) - sum(omega.share(r.omegas, cell.omegas) for r in requests))
     full = [empty(request) for request in requests if not request.max_new_tokens]
     passes = engine.passes(request for request in requests if request.max_new_tokens)
+    seen, n_tokens, since, shown = TimeLeft(cell.max_new_tokens), 0, time.perf_counter(), 0.0
     with _bar(cell, len(problems), finished) as bar:
         for ended in itertools.chain([full], passes):
+            now = time.perf_counter()
+            seen.passed(len(engine.lanes) + len(ended), engine.n_tokens - n_tokens, now - since)
+            n_tokens, since = engine.n_tokens, now
             for decoded in ended:
                 problem, pair = problems[decoded.task_id], pairs[decoded.task_id]
                 lines = to_generations(cell, problem, pair, decoded, prepared.template.response)
                 prepared.run.append_samples(lines, cell.shard)
                 done = omega.share(decoded.omegas, cell.omegas)
                 bar.update(min(done, len(problems) - bar.n))  # no rounding beyond it
-            bar.set_postfix_str(f"{engine.n_tokens:,} tokens", refresh=False)
+                seen.lengths.append(len(decoded.completion_ids))
+            if now - shown >= bar.mininterval or not engine.lanes:
+                left, shown = _left(engine, seen, bar.n - finished, len(problems) - bar.n), now
+                bar.set_postfix_str(f"{left}{engine.n_tokens:,} tokens", refresh=False)
             bar.update(0)
     return engine.halvings
+
+
+def _left(engine: Engine, seen: TimeLeft, done: float, to_do: float) -> str:
+    """The time left as the bar shows it; empty while unknown. done, to_do: tasks, counted by their omegas' shares."""
+    in_flight = [len(lane.tokens) for lane in engine.lanes]
+    waiting = [len(lane.tokens) for lane in (*engine.parked, *engine.waiting)]
+    probable = round(to_do * len(seen.lengths) / done) if done else 0  # texts, if tasks go on splitting as they did
+    seconds = seen.left(in_flight, waiting, max(probable - len(in_flight) - len(waiting), 0), engine.batch_size)
+    return "" if seconds is None else f"{tqdm.format_interval(seconds)} left, "
 
 
 def _bar(cell: Cell, total: int, finished: float) -> "tqdm[NoReturn]":
@@ -91,7 +109,7 @@ def _bar(cell: Cell, total: int, finished: float) -> "tqdm[NoReturn]":
     shard = f" {cell.shard}" if cell.shard else ""
     return tqdm(
         desc=f"{cell.model.name} {cell.benchmark.name} {cell.anchor.name}{shard}",
-        bar_format="{desc} {percentage:3.0f}%|{bar}| {n:.1f}/{total} tasks [{elapsed}<{remaining}{postfix}]",
+        bar_format="{desc} {percentage:3.0f}%|{bar}| {n:.1f}/{total} tasks [{elapsed}{postfix}]",
         total=total,
         initial=finished,
         miniters=0,

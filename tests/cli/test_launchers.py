@@ -123,7 +123,7 @@ def test_every_failure_is_reported() -> None:
     with pytest.raises(CellsFailedError, match="2 of 3 cells failed: no anchor; no memory") as failed:
         spa_launchers._unless_failed([first, fine, second])
     assert failed.value.errors == ["no anchor", "no memory"]
-    with pytest.raises(CellsFailedError, match="2 of 2 cells failed: no anchor$"):
+    with pytest.raises(CellsFailedError, match=r"2 of 2 cells failed: no anchor$"):
         spa_launchers._unless_failed([first, first])
 
 
