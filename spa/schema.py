@@ -154,7 +154,9 @@ class RunConfig:
     dtype: str = key("auto", "float32, bfloat16 or float16; auto: the model's")
     quantization: str = key("auto", "none, int8 or nf4; auto: the model's")
     parked_gib: float = key(8.0, "main memory, in GiB, for texts that exceed the batch; what exceeds it is read again")
-    backend: str = key("auto", "how steps are run: eager, graph (a CUDA graph) or compile; auto: graph on a GPU, else eager")
+    backend: str = key(
+        "auto", "how steps are run: eager, graph (a CUDA graph) or compile; auto: graph on a GPU, else eager"
+    )
     drafts: bool = key(True, "where few rows are in flight, check several probable tokens in one pass")
     strict: bool = key(False, "one row per forward pass: exact with int8, slow")
     seed: int = key(0, "of python, numpy and torch; greedy decoding draws nothing, so it decides no text")

@@ -96,6 +96,7 @@ def test_help_names_every_choice_that_is_checked() -> None:
         "model.quantization": config.QUANTIZATIONS,
         "extraction": EXTRACTIONS,
         "sandbox": config.SANDBOXES,
+        "backend": config.BACKENDS,
         "method.modulation": method.MODULATIONS,
         "method.schedule": method.SCHEDULES,
     }
