@@ -9,7 +9,7 @@ Every file of docs/templates/ is Markdown with jinja2's tags; README.md goes to 
   `n_architectures`: the conditions, and how many are equal
 - `ratio(Ratio.NAME)`: a ratio of `bench`
 - `table(name)`: a table of results/reference without its heading and notes; `headline()`: its table `paper`, with a row
-  for each model and benchmark
+  for each model and benchmark; `answer()`: the sentence with which the report begins
 - `runs()`: a table of what each run took; `presets()`: one of what each preset is for and costs
 - `pass_at_1(column=value, ...)`, `published(column=value, ...)`: the one row's of results/reference/summary.csv or of
   results/published/pass_at_1.csv, in per cent
@@ -27,7 +27,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from spa.analysis import published
+from spa.analysis import headline, published
 from spa.analysis.curves import SAMPLED
 from spa.analysis.formats import benchmark_name, percent, signed
 from spa.analysis.readings import SHARE, SPLITS
@@ -82,6 +82,7 @@ def _facts() -> dict[str, Any]:
         "n_architectures": sum(each["verdict"] == "equal" and "," not in each["name"] for each in tried["outcomes"]),
         "table": _table,
         "headline": _headline,
+        "answer": lambda: headline.answer(_tuned()),
         "presets": _presets,
         "runs": _runs,
         "pass_at_1": pass_at_1,
@@ -107,9 +108,13 @@ def _headline() -> str:
             percent(row["spa_pass_at_1"]),
             f"{signed(row['delta'])} ({signed(row['delta_low'])} to {signed(row['delta_high'])})",
         ]
-        for _, row in pd.read_csv(_there(REFERENCE.tables_folder / "paper.csv")).iterrows()
+        for _, row in _tuned().iterrows()
     ]
     return pipe_table(rows, ["Model", "Benchmark", "Plain", "SPA", "Difference"], ["left"] * 2 + ["right"] * 3)
+
+
+def _tuned() -> pd.DataFrame:
+    return pd.read_csv(_there(REFERENCE.tables_folder / "paper.csv"))
 
 
 def _presets() -> str:
