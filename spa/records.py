@@ -33,8 +33,8 @@ SETTINGS = [
     "quantization",
 ]
 READING = ["key", "extraction"]  # what tells a run by one extraction from others
-# The paper's anchor, and the other settings that a run has unless it says otherwise.
-ANCHOR = "description"
+# The paper's anchor, that of the control, and the other settings that a run has unless it says otherwise.
+ANCHOR, CONTROL = "description", "random"
 DEFAULTS = {"mask": "per_token", "method": "spa", "profile": "paper", "extraction": OWN}
 
 
@@ -108,6 +108,7 @@ class PromptPair:
     masked_ids: tuple[int, ...]
     masked_positions: tuple[int, ...]  # positions of original_ids that overlap an anchor span
     hidden: tuple[int, ...] = ()  # positions of masked_ids that nothing attends to (mask=attention, mask=package)
+    missing_tokens: int = 0  # how many fewer are anchored than should be (anchor=random)
     text_sees_hidden: bool = False  # nothing of the prompt attends to them, but the text does (mask=package)
 
 
@@ -130,6 +131,7 @@ class Generation(OfSolution):
     anchor_spans: list[Span]
     seconds: float  # this line's share of the decoding time; the lines of a run sum to its decoding time
     batch_rows: int  # rows of the widest batch that it was decoded in
+    missing_tokens: int = 0  # of anchor=random: how many fewer tokens are anchored than the description has
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,7 @@ class Solution(OfSolution):
     omega_hi: float
     finish_reason: str
     anchor_spans: list[Span]
+    missing_tokens: int = 0
 
 
 @dataclass(frozen=True)

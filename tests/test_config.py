@@ -107,7 +107,7 @@ def test_the_main_table_in_16_bits_differs_in_the_weights_alone() -> None:
 
 @pytest.mark.parametrize(
     ("preset", "n_cells"),
-    [("paper_omega", 10), ("paper_anchor", 50), ("paper_attention", 5), ("baselines", 10), ("quickstart", 1)],
+    [("paper_omega", 10), ("paper_anchor", 60), ("paper_attention", 5), ("baselines", 10), ("quickstart", 1)],
 )
 def test_sweeps_of_presets(preset: str, n_cells: int) -> None:
     made = cells([f"experiment={preset}"])
@@ -150,6 +150,13 @@ def test_baselines_are_evalpluss() -> None:
         assert (run.template, run.quantization, run.dtype, run.max_new_tokens) == ("evalplus", "none", "bfloat16", 768)
         assert run.omegas == omega.PLAIN
         assert run.profile.departures() == {"bare_code": True}
+
+
+def test_qwens_prompt_departs_from_the_baselines_by_itself_alone() -> None:
+    own, evalplus = cells(["experiment=reference_qwen_prompt"]), cells(["experiment=reference_baselines"])
+    of_the_prompt = {"template": "evalplus", "max_new_tokens": 768, "max_total_tokens": None}
+    assert {(run.template, run.extraction, run.max_new_tokens) for run in own} == {("qwen_coder", "evalplus", 2048)}
+    assert [replace(run, experiment="reference_baselines", **of_the_prompt) for run in own] == evalplus
 
 
 def test_standins_take_the_place_of_every_checkpoint() -> None:

@@ -41,19 +41,20 @@ BASELINE = ["model", "benchmark", "profile", "template", "extraction", "dtype", 
 
 VERDICT = [
     *[("run", "i4"), ("task", "i4"), ("omega_lo", "f8"), ("omega_hi", "f8")],
-    *[("is_plain", "?"), ("anchored", "?"), ("passed", "?")],
+    *[("is_plain", "?"), ("anchored", "?"), ("as_long", "?"), ("passed", "?")],
 ]
 _STEP = ["omega_lo", "omega_hi", "n_tasks", "n_anchored", "n_passed", "n_paired", "n_plain", "fixed", "broken"]
 
 
 class Line(NamedTuple):
-    """A line of samples.jsonl with its verdict."""
+    """A line of samples.jsonl with its verdict; up to `as_long` in the order of VERDICT."""
 
     task_id: str
     omega_lo: float
     omega_hi: float
     is_plain: bool  # it holds omega 0
     anchored: bool
+    as_long: bool  # it anchors as many tokens as its anchor asks for (anchor=random)
     given_up: bool
     passed_base: bool | None  # None where it is not scored
     passed_plus: bool | None  # likewise, or where there are no plus tests
@@ -147,7 +148,7 @@ def tasks(judged: Iterable[JudgedRun]) -> pd.DataFrame:
     names: list[tuple[str, ...]] = []  # of each run and benchmark
     task_ids: dict[str, int] = {}
 
-    def verdicts() -> Iterator[tuple[int, int, float, float, bool, bool, bool]]:
+    def verdicts() -> Iterator[tuple[int, int, float, float, bool, bool, bool, bool]]:
         for run in judged:
             counted = [line for line in run.lines if line.counts]
             name = run.manifest.benchmark.removesuffix("_plus")
@@ -156,7 +157,7 @@ def tasks(judged: Iterable[JudgedRun]) -> pd.DataFrame:
             for benchmark, passes in ((name, base), (f"{name}_plus", plus)):
                 for line, passed in passes:
                     task = task_ids.setdefault(line.task_id, len(task_ids))
-                    yield len(names), task, line.omega_lo, line.omega_hi, line.is_plain, line.anchored, passed
+                    yield len(names), task, *line[1:6], passed
                 names.append(_names(run, benchmark))
 
     rows = pd.DataFrame(np.fromiter(verdicts(), dtype=VERDICT))
@@ -227,8 +228,7 @@ def _load(run: Run, extraction: str) -> JudgedRun:
         sample, score = judged.sample, judged.score
         return Line(
             *(sample.task_id, sample.omega_lo, sample.omega_hi),
-            is_plain=sample.holds(0.0, end),
-            anchored=bool(sample.anchor_spans),
+            *(sample.holds(0.0, end), bool(sample.anchor_spans), not sample.missing_tokens),
             given_up=sample.finish_reason == "budget",
             passed_base=score.passed("base") if score else None,
             passed_plus=score.passed() if score and score.plus_status else None,

@@ -40,6 +40,7 @@ class Curve:
     passed: Bools  # (T, P)
     plain: Bools  # (T,)
     visible: Floats  # (T,): 1 where the plain solution passes its visible tests, 0 where not, NaN where nobody tried
+    as_long: Bools  # (T,): whether as many tokens are anchored as its anchor asks for (anchor=random)
     task_ids: pd.Index
     plain_identity: str = ""  # equal where the plain texts must be: `aggregate.BASELINE` says what else is
 
@@ -92,9 +93,8 @@ class Curve:
         if task_ids.equals(self.task_ids):
             return self
         rows = self.task_ids.get_indexer(task_ids)
-        return replace(
-            self, passed=self.passed[rows], plain=self.plain[rows], visible=self.visible[rows], task_ids=task_ids
-        )
+        own = {name: getattr(self, name)[rows] for name in ("passed", "plain", "visible", "as_long")}
+        return replace(self, task_ids=task_ids, **own)
 
 
 def curves(tasks: pd.DataFrame, visible: Visible) -> list[Curve]:
@@ -140,6 +140,7 @@ def _curve(run: pd.DataFrame, visible: Visible) -> Curve | None:
         passed=passed,
         plain=first["plain"].to_numpy(dtype=bool),
         visible=np.array([np.nan if passes is None else float(passes) for passes in tried]),
+        as_long=first["as_long"].to_numpy(dtype=bool),
         task_ids=pd.Index(first["task_id"].astype(str)),
         plain_identity=str(first["plain_identity"].iloc[0]),
     )

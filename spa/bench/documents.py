@@ -13,6 +13,8 @@ Every file of docs/templates/ is Markdown with jinja2's tags; README.md goes to 
 - `runs()`: a table of what each run took; `presets()`: one of what each preset is for and costs
 - `pass_at_1(column=value, ...)`, `published(column=value, ...)`: the one row's of results/reference/summary.csv or of
   results/published/pass_at_1.csv, in per cent
+- `beside(column=value, ...)`, `less(column=value, ...)`: of one row of the table `published`, ours in per cent with the
+  points to the published number, and how much our plain Pass@1 is less that under EvalPlus' prompt, with its interval
 - `share`, `splits`, `sampled`: of the tuned reading
 
 and whatever is not there is an error.
@@ -87,6 +89,8 @@ def _facts() -> dict[str, Any]:
         "runs": _runs,
         "pass_at_1": pass_at_1,
         "published": _published,
+        "beside": _beside,
+        "less": _less,
         "share": f"{SHARE:.0%}",
         "splits": f"{SPLITS:,}",
         "sampled": SAMPLED,
@@ -204,6 +208,20 @@ def pass_at_1(**values: Any) -> str:
 
 def _published(**values: Any) -> str:
     return percent(_one(published.read(), values)["published"])
+
+
+def _beside(**values: Any) -> str:
+    row = _compared(values)
+    return f"{percent(row['ours'])} ({signed(row['difference'])})"
+
+
+def _less(**values: Any) -> str:
+    row = _compared(values)
+    return f"{signed(row['less_leaderboard'])} ({signed(row['less_low'])} to {signed(row['less_high'])})"
+
+
+def _compared(values: dict[str, Any]) -> Any:
+    return _one(pd.read_csv(_there(REFERENCE.tables_folder / "published.csv")), values | {"quantity": "plain"})
 
 
 def _one(table: pd.DataFrame, values: dict[str, Any]) -> Any:

@@ -29,7 +29,7 @@ from transformers.utils import logging as transformers_logging
 
 from spa.decoding.cpu import kernels
 from spa.errors import SpaError
-from spa.models import gguf, memory
+from spa.models import gguf, memory, parts
 from spa.models.identity import file_sha, folder_sha, hub_commit
 from spa.schema import ModelConfig
 
@@ -71,9 +71,14 @@ class LoadedModel:
         return memory.fitting_lanes(self.model, tokens)
 
 
-def identify(config: ModelConfig) -> Checkpoint:
-    """Find the checkpoint. Raises SpaError where package, folder or hub repository is missing."""
+def identify(config: ModelConfig, join: bool = False) -> Checkpoint:
+    """Find the checkpoint. Raises SpaError where package, folder or hub repository is missing.
+
+    join: download the parts of its file first, where it has such.
+    """
     assert config.path is not None
+    if join and config.parts:
+        parts.bring(config)
     if config.package:
         spec = importlib.util.find_spec(config.package)
         if spec is None or not spec.submodule_search_locations:

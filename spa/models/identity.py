@@ -54,7 +54,7 @@ def hub_commit(repository: str, revision: str) -> str:
         if not isinstance(cached, str):
             raise SpaError(
                 f"model.path={repository} is not a local folder, not in the hub cache, and the hub cannot be reached; "
-                "download it where there is a network, or set model.path to a local folder"
+                "run spa fetch where there is a network, or set model.path to a local folder"
             ) from None
         commit = Path(cached).parent.name
     assert commit is not None

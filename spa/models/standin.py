@@ -50,6 +50,7 @@ def replaced(cell: Cell) -> Cell:
         path=str(folder),
         package=None,
         gguf_file=None,
+        parts=[],
         weights=None,
         eos_token_ids=list(EOS),
         device_map=None,

@@ -51,7 +51,7 @@ TERMS = {
     "Published (%)": "The published number.",
     "Ours (%)": "The same quantity in these results.",
     "Difference": "Ours less the published number, in points.",
-    "Covers": "Whether our 95% interval holds the published number.",
+    "Less evalplus": "Our plain Pass@1 less ours under EvalPlus' prompt, of the same tasks, in points.",
     "Our template": "The wording of our prompt.",
     "Our extraction": "How our program is taken from the model's answer.",
     "Our weights": "Number format and quantization of our weights.",

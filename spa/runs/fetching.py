@@ -81,7 +81,7 @@ def _used(cell: Cell) -> ModelConfig:
 
 
 def _model(cell: Cell, model: ModelConfig) -> str:
-    checkpoint = checkpoints.identify(model)
+    checkpoint = checkpoints.identify(model, join=True)
     if "commit" not in checkpoint.identity:
         return f"in {checkpoint.location}"
     try:

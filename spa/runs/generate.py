@@ -194,6 +194,7 @@ def to_generations(
             anchor_spans=list(pair.anchor_spans),
             seconds=decoded.seconds / len(parts),
             batch_rows=decoded.batch_rows,
+            missing_tokens=pair.missing_tokens,
         )
         for lo, hi in parts
     ]

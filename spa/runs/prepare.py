@@ -14,7 +14,7 @@ from spa.config import Cell, generation_key
 from spa.errors import SpaError
 from spa.models import checkpoints, standin
 from spa.omega import OmegaSet
-from spa.records import Part, Problem, PromptPair, Span
+from spa.records import CONTROL, Part, Problem, PromptPair, Span
 from spa.results.store import Results, Run
 from spa.tasks import anchors, benchmarks, prompts
 from spa.tasks.benchmarks import Benchmark
@@ -128,7 +128,8 @@ def render_all(prepared: Prepared, tokenizer: Any, problems: Sequence[Problem]) 
         cell.instead,
         cell.model.template_arguments,
     )
-    return [render(problem, prepared.spans[problem.task_id]) for problem in problems]
+    pair = render.elsewhere if cell.anchor.name == CONTROL else render
+    return [pair(problem, prepared.spans[problem.task_id]) for problem in problems]
 
 
 def _waits_for_entry_point(cell: Cell, template: prompts.Template) -> bool:

@@ -118,6 +118,7 @@ def _copy(sample: Generation, pair: PromptPair, lo: float, hi: float) -> Generat
         masked_ids=list(pair.masked_ids),
         masked_positions=list(pair.masked_positions),
         anchor_spans=list(pair.anchor_spans),
+        missing_tokens=pair.missing_tokens,
         seconds=0.0,
     )
 

@@ -10,6 +10,8 @@ indentation, with `>>>` (HumanEval) or `assert` (MBPP).
     signature              HumanEval: the `def` line or lines of the last function, and each import
     prompt                 the whole problem text
     tagged                 what stands between `<anchor>` and `</anchor>`; the tags are taken out of the prompt
+    random                 the control: as many tokens as `description` has, of the rest of the rendered prompt; here
+                           these are the description's spans, which `prompts.Renderer.elsewhere` leaves out
     none                   nothing
 
 HumanEval's docstring is the last top-level function's: the first bare string in its body, which in OpenAI's
@@ -23,15 +25,16 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from spa.errors import SpaError
-from spa.records import Problem, Span
+from spa.records import ANCHOR, CONTROL, Problem, Span
 
 ANCHORS: tuple[str, ...] = (
-    "description",
+    ANCHOR,
     "description_and_tests",
     "signature",
     "examples",
     "keywords",
     "prompt",
+    CONTROL,
     "none",
     "tagged",
 )
@@ -146,7 +149,9 @@ def _spans(problem: Problem, name: str, double_quotes_only: bool) -> list[Span]:
     middle = start + first.start() if first else end
     if name == "keywords":
         return _keywords(problem.prompt, start, middle)
-    return [{"description": (start, middle), "examples": (middle, end), "description_and_tests": (start, end)}[name]]
+    if name in (ANCHOR, CONTROL):
+        return [(start, middle)]
+    return [{"examples": (middle, end), "description_and_tests": (start, end)}[name]]
 
 
 def _stripped(text: str, spans: Iterable[Span]) -> Iterable[Span]:

@@ -6,8 +6,9 @@ what stands in its frame, and spans move by a constant.
 
 import hashlib
 import itertools
+import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 from types import MappingProxyType
 from typing import Any, Self
@@ -43,6 +44,7 @@ class Template:
     chat: bool
     sha: str  # of the template's file
     origin: str = ""
+    system: str = ""  # what stands before the conversation, where the template says so itself
     user: dict[str, str] = field(default_factory=dict)  # by benchmark family; "{problem}" marks the place
     chat_template: str | None = None  # Jinja; None: the tokenizer's own
     response: str = ""  # how the answer begins; it belongs to the prompt, and to what the program is taken from
@@ -99,6 +101,22 @@ class Renderer:
         before, behind = self.wording
         content = Content(before + text + behind, moved(spans, len(before) - problem_text.index(text)))
         return self.render(task_id, self.turn, [content])
+
+    def elsewhere(self, problem: Problem, spans: Sequence[Span]) -> PromptPair:
+        """Render one problem with other tokens anchored than those of the spans, as many, drawn by the task's id.
+
+        They may be any of the rendered prompt, the template's too, but special ones: one stretch where one is long
+        enough, else a stretch that goes on behind the spans, else all there are; `missing_tokens` says how many fewer.
+        """
+        pair = self(problem, spans)
+        left_out = set(pair.masked_positions)
+        special = {token for token, added in self.tokenizer.added_tokens_decoder.items() if added.special}
+        special.update(self.tokenizer.all_special_ids)
+        free = [at for at, token in enumerate(pair.original_ids) if at not in left_out and token not in special]
+        _, offsets = encode(self.tokenizer, pair.prompt_text)
+        found = stretch(free, len(left_out), offsets, random.Random(problem.task_id).random())
+        control = self.render(pair.task_id, BARE, [Content(pair.prompt_text, found)])
+        return replace(control, missing_tokens=len(left_out) - len(control.masked_positions))
 
     def render(self, task_id: str, frame: Frame, contents: Sequence[Content]) -> PromptPair:
         """Put the contents of one prompt into their frame, and tokenize it with and without what is anchored."""
@@ -176,7 +194,8 @@ def chat_frame(
             f"template={template.name} needs a chat template and the tokenizer has none; for a base model use "
             "model.kind=base template=completion"
         )
-    messages = [{"role": role, "content": PLACEHOLDER} for role in roles]
+    messages = [{"role": "system", "content": template.system}] if template.system else []
+    messages += [{"role": role, "content": PLACEHOLDER} for role in roles]
     if template.response:
         messages.append({"role": "assistant", "content": template.response + BEHIND_RESPONSE})
     pieces = _in_chat(template, tokenizer, messages, arguments).split(BEHIND_RESPONSE)[0].split(PLACEHOLDER)
@@ -218,6 +237,27 @@ def encode(tokenizer: Any, text: str) -> tuple[list[int], list[Span]]:
     if bos is not None and ids[:2] == [bos, bos]:
         raise SpaError(f"the prompt begins with two BOS tokens ({tokenizer.bos_token}); take one out of the template")
     return ids, offsets
+
+
+def stretch(free: Sequence[int], n: int, offsets: Sequence[Span], drawn: float) -> tuple[Span, ...]:
+    """The spans of n neighbours among the free positions, or of all of them where they are fewer.
+
+    Neighbours without a gap where there are such; drawn: which, from 0 up to 1. Of a character in several tokens all
+    are taken where that is possible, so that the spans cover these tokens and no other.
+    """
+    windows = [free[at : at + n] for at in range(max(len(free) - n, 0) + 1)] if free and n else []
+    windows = [window for window in windows if window[-1] - window[0] == len(window) - 1] or windows
+    first = int(drawn * len(windows))
+    choices = [_covering(window, offsets) for window in windows[first:] + windows[:first]]
+    exact = (spans for spans in choices if len(overlapping(offsets, spans)) == min(n, len(free)))
+    return next(exact, choices[0] if choices else ())
+
+
+def _covering(positions: Sequence[int], offsets: Sequence[Span]) -> tuple[Span, ...]:
+    """A span for each run of positions."""
+    ends = [at for at, (one, other) in enumerate(itertools.pairwise(positions), 1) if other != one + 1]
+    runs = [positions[start:end] for start, end in itertools.pairwise([0, *ends, len(positions)])]
+    return tuple((offsets[run[0]][0], offsets[run[-1]][1]) for run in runs)
 
 
 def overlapping(offsets: Sequence[Span], spans: Sequence[Span]) -> list[int]:

@@ -41,20 +41,20 @@ def test_ours_beside_theirs() -> None:
     (near,), (far,) = (published.compare(row("plain", value), [cell]).itertuples() for value in (0.45, 0.7))
     low, high = wilson([50], [100])
     assert (near.ours, near.ours_low, near.ours_high) == (0.5, pytest.approx(low[0]), pytest.approx(high[0]))
-    assert (near.difference, near.covers) == (pytest.approx(0.05), "yes")
-    assert (far.difference, far.covers) == (pytest.approx(-0.2), "no")
+    assert (near.difference, far.difference) == (pytest.approx(0.05), pytest.approx(-0.2))
     (spa,), (delta,) = (published.compare(row(q, 0.3), [cell]).itertuples() for q in ("spa", "delta"))
     assert spa.ours == pytest.approx(0.5 + delta.ours)
     assert delta.ours == pytest.approx(0.3, abs=0.01)
-    assert delta.covers == "yes"
+    assert delta.ours_low < 0.3 < delta.ours_high
+    assert np.isnan([near.less_leaderboard, spa.less_leaderboard, delta.less_leaderboard]).all()
 
 
 def test_what_was_not_run_or_not_published_is_empty() -> None:
     cell = curve(outcomes([0.5], 100))
     (absent,) = published.compare(row("plain", 0.5), []).itertuples()
-    assert (absent.covers, np.isnan(absent.ours)) == ("", True)
+    assert np.isnan([absent.ours, absent.difference]).all()
     (unknown,) = published.compare(row("plain", np.nan), [cell]).itertuples()
-    assert (unknown.covers, unknown.ours, np.isnan(unknown.difference)) == ("", 0.5, True)
+    assert (unknown.ours, np.isnan(unknown.difference)) == (0.5, True)
     (no_spa,) = published.compare(row("spa", 0.5), [cell]).itertuples()
     assert np.isnan(no_spa.ours)
 
@@ -63,3 +63,24 @@ def test_plain_decoding_of_several_anchors_is_one_row() -> None:
     cells = [curve(outcomes([0.5, 0.6], 20), anchor=anchor) for anchor in ("description", "prompt")]
     assert len(published.compare(row("plain", 0.5), cells)) == 1
     assert len(published.compare(row("plain", 0.5), [*cells, curve(outcomes([0.4], 20), dtype="float16")])) == 2
+
+
+def test_other_prompts_are_compared_with_evalplus_by_the_same_extraction() -> None:
+    """On 100 tasks 50 pass, under another prompt 30 of them and 40 others: 20 points more."""
+    mine = np.arange(100) >= 20
+    mine[80:90] = False
+    leaderboards = [
+        curve(outcomes([rate], 100), template="evalplus", extraction=way)
+        for way, rate in (("evalplus", 0.5), ("spa", 0))
+    ]
+    others = [
+        curve(mine[:, None], template="qwen_coder", extraction="evalplus"),
+        curve(mine[:, None], template="qwen_coder", extraction="evalplus", dtype="float16"),
+        curve(mine[:, None], template="qwen_coder", benchmark="mbpp"),
+    ]
+    rows = published.compare(row("plain", 0.6), [*others, *leaderboards])
+    (less,) = rows["less_leaderboard"].dropna()
+    (compared,) = rows[rows["less_leaderboard"].notna()].itertuples()
+    assert (compared.template, compared.extraction, compared.weights) == ("qwen_coder", "evalplus", "float32")
+    assert less == pytest.approx(0.2)
+    assert 0.04 < compared.less_low < 0.2 < compared.less_high < 0.36

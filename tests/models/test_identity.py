@@ -96,7 +96,7 @@ def test_the_hub_cache_answers_without_a_network(tmp_path: Path, monkeypatch: py
         ({"path": "/nowhere/at/all"}, "model.path=/nowhere/at/all is neither a local file or folder nor a hub"),
         ({"path": "./nowhere"}, "is neither a local file or folder nor a hub repository"),
         ({"path": "nowhere/m.gguf/"}, "is neither a local file or folder nor a hub repository"),
-        ({"path": "someone/no-such-model"}, "not in the hub cache, and the hub cannot be reached; download it"),
+        ({"path": "someone/no-such-model"}, "not in the hub cache, and the hub cannot be reached; run spa fetch"),
     ],
 )
 def test_what_is_missing_gives_one_line(fields: dict[str, str], message: str) -> None:

@@ -84,6 +84,8 @@ NOT_COVERED = {
     "from_manifest": "from_manifest=manifest.json",
     "model.name": "model.name=Other",
     "model.weights": "model.weights=Q4_1",
+    "model.parts": "model.parts=['one==1']",
+    "model.sha256": "model.sha256=abc",
     "model.device_map": "model.device_map=auto",
     "model.shape.architecture": "model.shape.architecture=llama",
     **{

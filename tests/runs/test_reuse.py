@@ -35,6 +35,19 @@ def test_another_methods_texts_answer_at_omega_0_alone(tiny_llama: Path, tmp_pat
     assert {sample.omega_lo for sample in run.samples() if sample.seconds == 0} == {0.0}
 
 
+def test_the_control_keeps_its_own_tokens_beside_a_copied_text(tiny_llama: Path, tmp_path: Path) -> None:
+    """Both lengths are in each line, of which the one at omega 0 is a copy of the description's."""
+    results = tmp_path / "one" / "results"
+    described = run_cell.run_cell(config(tiny_llama, results, "omega=[0,0.2]", "limit=2"))
+    control = run_cell.run_cell(reusing(tiny_llama, results, "omega=[0,0.2]", "anchor=random"))
+    copied = {sample.omega_lo: sample.seconds == 0 for sample in control.samples()}
+    assert (control.key != described.key, copied) == (True, {0.0: True, 0.2: False})
+    for ours, theirs in zip(control.samples(), described.samples(), strict=True):
+        assert not set(ours.masked_positions) & set(theirs.masked_positions)
+        assert len(ours.masked_positions) + ours.missing_tokens == len(theirs.masked_positions) > 0
+        assert (theirs.missing_tokens, ours.omega_lo, ours.task_id) == (0, theirs.omega_lo, theirs.task_id)
+
+
 def outcome(run: Run) -> list[Any]:
     """Texts and omegas; another batch moves the end of a part by a little."""
     return [

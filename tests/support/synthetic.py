@@ -225,6 +225,7 @@ def curve(
         passed=outcomes,
         plain=outcomes[:, 0] if plain is None else np.asarray(plain, dtype=bool),
         visible=np.full(n_tasks, np.nan) if visible is None else np.asarray(visible, dtype=float),
+        as_long=np.ones(n_tasks, dtype=bool),
         task_ids=pd.Index([f"T/{number:03}" for number in range(n_tasks)]),
     )
 

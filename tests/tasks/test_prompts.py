@@ -1,6 +1,8 @@
 """Golden prompts, and what must hold of every prompt pair on real and made-up problems."""
 
+import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -167,6 +169,86 @@ def test_a_character_of_several_tokens_is_masked_whole() -> None:
 def test_replace_spans() -> None:
     assert replace_spans("abcdef", [(0, 1), (2, 4)], "-") == "-b-ef"
     assert replace_spans("abc", [], "-") == "abc"
+
+
+# The control: other tokens than the anchor's
+
+
+def free_positions(render: Renderer, pair: PromptPair) -> list[int]:
+    """By hand: neither the anchor's nor special; for a tokenizer of single bytes."""
+    special = set(render.tokenizer.all_special_ids)
+    return [
+        at for at, token in enumerate(pair.original_ids) if at not in pair.masked_positions and token not in special
+    ]
+
+
+def longest_run(positions: Sequence[int]) -> int:
+    runs = (list(run) for _, run in itertools.groupby(enumerate(positions), lambda each: each[1] - each[0]))
+    return max(map(len, runs), default=0)
+
+
+def assert_elsewhere(render: Renderer, task: Problem, spans: Sequence[Span], exact: bool = True) -> PromptPair:
+    anchored, control = render(task, spans), render.elsewhere(task, spans)
+    free, n = free_positions(render, anchored), len(anchored.masked_positions)
+    taken = control.masked_positions
+    assert (control.prompt_text, control.original_ids) == (anchored.prompt_text, anchored.original_ids)
+    assert set(taken) <= set(free)
+    assert control.missing_tokens == n - len(taken)
+    if exact:
+        assert len(taken) == min(n, len(free))
+        assert longest_run(taken) == n or longest_run(free) < n, "in one piece where one is long enough"
+        assert not taken or longest_run([free.index(at) for at in taken]) == len(taken)
+    expected = [render.mask.token_id if at in taken else token for at, token in enumerate(control.original_ids)]
+    assert list(control.masked_ids) == expected
+    assert render.elsewhere(task, spans) == control
+    return control
+
+
+@given(drawn=problems_with_spans())
+def test_the_control_of_any_problem(drawn: tuple[Problem, list[Span]]) -> None:
+    """Where characters have several tokens each, one may be taken too many."""
+    task, spans = drawn
+    for tokenizer, template in ((tiny.tokenizer(chat=True), "instruct"), (tiny.tokenizer(), "completion")):
+        assert_elsewhere(bind(tokenizer, template), task, spans, exact=task.prompt.isascii())
+
+
+@pytest.mark.parametrize(("data", "n_short"), [("humaneval_plus", 75), ("mbpp_plus", 184)])
+def test_the_control_of_every_real_problem(data: str, n_short: int, request: pytest.FixtureRequest) -> None:
+    benchmark: Benchmark = request.getfixturevalue(data)
+    render = bind(tiny.tokenizer(chat=True), "instruct", family=benchmark.family)
+    controls = [assert_elsewhere(render, *anchor(task, "random")) for task in benchmark.problems]
+    assert [anchor(task, "random") for task in benchmark.problems] == [
+        anchor(task, "description") for task in benchmark.problems
+    ]
+    assert sum(bool(control.missing_tokens) for control in controls) == n_short, "whose description is the longer part"
+
+
+def test_the_control_goes_by_the_tasks_id_and_takes_of_the_template_too() -> None:
+    render, spans = bind(tiny.tokenizer(chat=True), "instruct"), find(ADD_ONE, "Add one.")
+    tasks = [replace(problem(), task_id=f"Task/{number}") for number in range(200)]
+    places = {render.elsewhere(task, spans).anchor_spans for task in tasks}
+    assert len(places) > 50
+    assert {len(place) for place in places} == {1}
+    assert (
+        min(place[0][0] for place in places) < render(problem(), spans).prompt_text.index("def f") < max(places)[0][0]
+    )
+
+
+def test_the_control_goes_on_behind_the_anchor_where_no_stretch_is_long_enough() -> None:
+    render = bind(tiny.tokenizer())  # the problem as it stands
+    assert render.elsewhere(problem("aaaXXXXXXbbb"), [(3, 9)]).anchor_spans == ((0, 3), (9, 12))
+    short = render.elsewhere(problem("aaXXXXXXbb"), [(2, 8)])
+    assert (short.anchor_spans, short.missing_tokens) == (((0, 2), (8, 10)), 2)
+    assert render.elsewhere(problem("XX"), [(0, 2)]).anchor_spans == ()
+    assert render.elsewhere(problem("XX"), [(0, 2)]).missing_tokens == 2
+    assert render.elsewhere(problem("abc"), ()).missing_tokens == 0
+
+
+@pytest.mark.parametrize(("mask", "second"), [("collapsed", "XX<unk>"), ("removed", "XX")])
+def test_the_control_under_other_masks(mask: str, second: str) -> None:
+    tokenizer = tiny.tokenizer()
+    pair = bind(tokenizer, mask=mask).elsewhere(problem("XXab"), [(0, 2)])
+    assert tokenizer.decode(pair.masked_ids) == second
 
 
 # The mask token

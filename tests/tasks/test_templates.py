@@ -101,6 +101,35 @@ def test_evalplus_stop_strings_are_its_own() -> None:
         assert set(load_template("evalplus", "base").stop[family]) == {*EOS, *extra_eos_for_direct_completion(family)}
 
 
+CHATML = (  # as Qwen2.5 writes messages
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+@pytest.mark.parametrize("family", ["humaneval", "mbpp"])
+def test_qwens_prompt_is_its_scripts(family: str) -> None:
+    """Its script writes ChatML itself, around the stripped problem, and leaves the answer open."""
+    tokenizer = tiny.tokenizer(chat=True)
+    tokenizer.chat_template = CHATML
+    expected = (
+        "<|im_start|>system\nYou are an intelligent programming assistant to produce Python algorithmic solutions"
+        "<|im_end|>\n<|im_start|>user\nCan you complete the following Python function?\n"
+        f"```python\n{ADD_ONE.strip()}\n```\n<|im_end|>\n<|im_start|>assistant\n```python\n"
+    )
+    pair = bind(tokenizer, "qwen_coder", family=family)(problem("\n\n" + ADD_ONE + "  ", family), ())
+    assert pair.prompt_text == expected
+
+
+def test_qwens_stop_strings_are_its_scripts() -> None:
+    """Those of the evalplus that it is a copy of, comments, and a closing fence."""
+    from evalplus.provider.utility import EOS
+
+    template = load_template("qwen_coder")
+    assert template.stop["humaneval"] == template.stop["mbpp"] == [*EOS, "\n#", "\n```"]
+    assert "QwenLM/Qwen2.5-Coder, qwencoder-eval/instruct/eval_plus" in template.origin
+
+
 @pytest.mark.parametrize(
     ("tokenizer", "template", "n_bos"),
     [
