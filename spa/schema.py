@@ -143,7 +143,7 @@ class RunConfig:
     experiment: str = key("adhoc", "the preset's name, and that of the results folder")
     omega: Any = key(0.0, "anchoring weight: a number (0 = plain), a list [0,0.1,0.2] or an interval 0..0.5 (exact)")
     template: str = key("auto", "how prompts are written, a file of conf/templates; auto: the model's")
-    extraction: str = key("auto", "spa, or evalplus beside it; auto: evalplus with template=evalplus or qwen_coder, else spa")
+    extraction: str = key("auto", "spa, or evalplus beside it; auto: evalplus with its template, or qwen_coder")
     limit: int | None = key(None, "the first N tasks; null: all")
     task_ids: list[str] | None = key(None, "these tasks: [HumanEval/0,HumanEval/1]; null: all")
     batch_size: Any = key(16, "texts in flight, or auto: what memory holds; with SPA each takes two rows")
