@@ -137,7 +137,7 @@ echo "${COMPREPLY[@]}"
     [
         ("spa sta", "status"),
         ("spa run model=s", "model=smollm2_135m"),
-        ("spa run experiment=paper_m", "experiment=paper_main"),
+        ("spa run experiment=paper_o", "experiment=paper_omega"),
         ("spa plan mask.te", "mask.text="),
     ],
 )
