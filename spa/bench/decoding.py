@@ -108,7 +108,7 @@ def compare(setting: Setting, rounds: int) -> Measurement:
     if setting.device == "cuda" and not torch.cuda.is_available():
         raise SpaError("there is no GPU here that torch sees; measure with --device cpu")
     if setting.device == "cpu" and setting.shape is None and importlib.util.find_spec("xllamacpp") is None:
-        log.warning("llama.cpp is left out, for xllamacpp is not installed; for it: pip install 'spa[bench]'")
+        log.warning("llama.cpp is left out, for xllamacpp is not installed; for it: pip install 'spa[dev]'")
     setting, measured = measure(setting, sides(setting), rounds, one_at_a_time=setting.device == "cuda")
     return Measurement(setting, len(measured[0].rounds), machine(), tuple(measured), ratios(measured))
 

@@ -46,7 +46,6 @@ def test_a_slot_for_each_row(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_llama_cpp_reads_the_embedded_model() -> None:
-    pytest.importorskip("xllamacpp", reason="install the extra `bench`")
     checkpoint = checkpoints.identify(load_model_config("smollm2_135m"))
     server = other_decoders.llama_cpp_server(f"{checkpoint.location}/{checkpoint.gguf_file}", 2, 1)
     assert other_decoders.llama_cpp(server, PAIRS, [3, 2], 1, 0.2) == 5

@@ -171,5 +171,5 @@ def test_the_command_draws_what_it_measured(
     figures = {path.name for path in (tmp_path / "made" / "figures").iterdir()}
     stems = (f"attention_dilution_{place.key}", f"approximation_{place.key}")
     assert figures == {f"{stem}.{suffix}" for stem in stems for suffix in ("png", "pdf", "csv")}
-    assert f"made/figures/attention_dilution_{place.key}.png" in capfd.readouterr().out
+    assert "report: made/report.html" in capfd.readouterr().out
     assert f"figures/attention_dilution_{place.key}.csv" in (tmp_path / "made" / "report.html").read_text()
