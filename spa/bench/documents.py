@@ -8,6 +8,7 @@ Every file of docs/templates/ is Markdown with jinja2's tags; README.md goes to 
 - `architectures(verdict)`: what became of transformers' model types, of those with a verdict; `architecture_facts` and
   `n_architectures`: the conditions, and how many are equal
 - `ratio(Ratio.NAME)`: a ratio of `bench`
+- `against`: what `spa bench --against` found of an earlier commit, and `against_rows()`, a table of it
 - `table(name)`: a table of results/reference without its heading and notes; `headline()`: its table `paper`, with a row
   for each model and benchmark; `answer()`: the sentence with which the report begins
 - `runs()`: a table of what each run took; `presets()`: one of what each preset is for and costs
@@ -44,6 +45,7 @@ ROOT = PACKAGE.parent
 TEMPLATES = ROOT / "docs" / "templates"
 REFERENCE = Results(ROOT / "results" / "reference")
 BENCH = ROOT / "results" / "bench"
+AGAINST = BENCH / "against-dacc3ae61194.json"  # the commit before drafts and the step of fixed shapes
 
 
 def render() -> dict[Path, str]:
@@ -77,6 +79,8 @@ def _facts() -> dict[str, Any]:
         "bench": bench,
         "Ratio": speed.Ratio,
         "ratio": lambda ratio: f"{bench.ratios[ratio]:.2f}",
+        "against": json.loads(_there(AGAINST).read_bytes()),
+        "against_rows": _against,
         "scorers": _scorers,
         "odd": _odd,
         "architectures": lambda verdict: _architectures(tried["outcomes"], verdict),
@@ -153,6 +157,17 @@ def _run_row(run: Run) -> list[str]:
         f"{manifest.generation_seconds / 60:.0f}",
         manifest.git.commit[:7] if manifest.git else "",
     ]
+
+
+def _against() -> str:
+    found, rows = json.loads(AGAINST.read_bytes()), []
+    for work in found["work"]:
+        here, there = work["seconds"].values()
+        low, high = work["range"]
+        times = [f"{here:.1f}", f"{there:.1f}", f"{work['time here / there']:.2f}", f"{low:.2f} to {high:.2f}"]
+        rows.append([work["name"], str(min(work["tasks"], found["limit"] or work["tasks"])), *times])
+    headings = ["Work", "Tasks", "Time now (s)", "Before (s)", "Now / before", "Rounds"]
+    return pipe_table(rows, headings, ["left", *["right"] * 5])
 
 
 def _scorers() -> str:
