@@ -30,6 +30,12 @@ from spa.omega import Interval, Values
 GRID, INTERVAL = Values((-0.5, 0.0, 0.3, 1.0)), Interval(-0.5, 1.0)
 
 
+@pytest.fixture(scope="module")
+def model() -> Any:
+    """One architecture: the others are beside their oracles in test_oracles."""
+    return tiny.model("llama")
+
+
 @pytest.fixture
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     """Makes backend=recorded known, which stands in for CUDA graphs."""
