@@ -115,8 +115,10 @@ class RowCache(Cache):
 
     def copy_rows(self, moves: Sequence[Move]) -> None:
         """Copy the first slots of rows over other rows, none of which is a source."""
+        if not moves:  # as after most steps
+            return
         devices = {states.device for layer in self.row_layers for states in layer.states}
-        if not moves or devices == {torch.device("cpu")}:  # several at once need memory for all of them on the way
+        if devices <= {torch.device("cpu")}:  # several at once need memory for all of them on the way
             for layer, (source, target, width) in itertools.product(self.row_layers, moves):
                 layer.copy_rows(source, target, width)
             return

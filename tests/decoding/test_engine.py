@@ -1,16 +1,14 @@
 """The engine against three independent oracles, and its own promises, on tiny random models in float32."""
 
 import itertools
-import warnings
 from typing import Any
 
 import pytest
 import tiny
 import torch
-from decoded import MASK, NEW_TOKENS, compare_intervals, decode, generate, outcome, prompts
+from decoded import MASK, NEW_TOKENS, by_the_package, compare_intervals, decode, generate, outcome, prompts
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from transformers import LogitsProcessorList
 
 from spa import omega
 from spa.decoding import prefixes
@@ -46,22 +44,10 @@ def test_guidance_of_transformers(model: Any, mask: str, weight: float) -> None:
 @pytest.mark.parametrize("mask", ["per_token", "collapsed"])
 @pytest.mark.parametrize("weight", OMEGAS[::2])
 def test_the_authors_package(model: Any, mask: str, weight: float) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about escapes in the package's source
-        from anchoring import SPALogitsProcessor
     pairs = prompts(mask)
     texts = decode(model, Values((weight,)), pairs)
     for number, (original, masked) in enumerate(pairs):
-        processor = SPALogitsProcessor(
-            model,
-            torch.tensor([masked]),
-            mask_token=None,
-            strength=1 + weight,
-            modulated_by_prob=False,
-            use_attention_mask=False,
-        )
-        expected = generate(model, original, logits_processor=LogitsProcessorList([processor]))
-        assert texts[number][0].completion_ids == expected
+        assert texts[number][0].completion_ids == by_the_package(model, original, masked, weight)
 
 
 @pytest.mark.parametrize("omegas", [omega.PLAIN, Values((0.3,)), Values((0.0, 0.3, 1.0)), Interval(-0.2, 0.5)])

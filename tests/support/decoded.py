@@ -1,6 +1,7 @@
 """Prompts of random tokens, and what the engine makes of them with a tiny model."""
 
 import random
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 import tiny
 import torch
 from torch import Tensor
-from transformers import GenerationConfig
+from transformers import GenerationConfig, LogitsProcessorList
 
 from spa.decoding.engine import Engine
 from spa.decoding.formula import choose_ends
@@ -65,6 +66,22 @@ def generate(model: Any, original: list[int], **arguments: Any) -> list[int]:
     output = model.generate(ids, attention_mask=torch.ones_like(ids), generation_config=config, **arguments)
     tokens: list[int] = output[0, len(original) :].tolist()
     return tokens[:-1] if tokens and tokens[-1] in tiny.EOS else tokens
+
+
+def by_the_package(model: Any, original: list[int], masked: list[int], weight: float) -> list[int]:
+    """The same with the authors' package, weighting no token by its probability."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about escapes in the package's source
+        from anchoring import SPALogitsProcessor
+    processor = SPALogitsProcessor(
+        model,
+        torch.tensor([masked], device=model.device),
+        mask_token=None,
+        strength=1 + weight,
+        modulated_by_prob=False,
+        use_attention_mask=False,
+    )
+    return generate(model, original, logits_processor=LogitsProcessorList([processor]))
 
 
 def ends(

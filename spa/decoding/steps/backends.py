@@ -20,9 +20,8 @@ log = logging.getLogger(__name__)
 MOST_SHAPES = 1000  # more than occur; torch.compile would give up after 8
 
 Outputs = tuple[Tensor, Tensor]  # of a step: ends and logits
-Recorder = Callable[
-    [Callable[[], Outputs]], tuple[Callable[[], None], Outputs]
-]  # how to do the work anew, and where to
+Replay = Callable[[], None]
+Recorder = Callable[[Callable[[], Outputs]], tuple[Replay, Outputs]]  # what is written anew by each replay
 
 
 class Backend(Protocol):
@@ -64,7 +63,7 @@ class Captured:
     def __init__(self, step: Step, record: Recorder) -> None:
         self.step = step
         self.record = record
-        self.recorded: dict[Shape, tuple[Inputs, Callable[[], None], Outputs]] = {}
+        self.recorded: dict[Shape, tuple[Inputs, Replay, Outputs]] = {}
         self.fails = False
 
     def run(self, shape: Shape, inputs: Inputs) -> Outputs:
@@ -98,7 +97,7 @@ class CudaGraphs:
     def __init__(self) -> None:
         self.pool = torch.cuda.graph_pool_handle()
 
-    def __call__(self, work: Callable[[], Outputs]) -> tuple[Callable[[], None], Outputs]:
+    def __call__(self, work: Callable[[], Outputs]) -> tuple[Replay, Outputs]:
         # First on a stream of its own: what libraries set up when they are first used cannot be captured.
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())

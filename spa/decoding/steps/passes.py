@@ -4,7 +4,7 @@ Letters: B rows, S tokens a row, P places, V vocabulary. A place is a token of a
 """
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Self
 
 import torch
@@ -135,12 +135,13 @@ class Pass:
         return self.ends[self.places.first[lane]][0]
 
     def forget(self, lane: Lane) -> None:
+        """Let the lane's tokens be chosen by a later pass."""
         self.places.first.pop(lane, None)
 
     def keep(self, lanes: Iterable[Lane]) -> bool:
         """Forget all other lanes, which have ended or wait elsewhere; whether any is left."""
-        kept = set(lanes)
-        self.places = replace(self.places, first={lane: n for lane, n in self.places.first.items() if lane in kept})
+        for lane in self.places.first.keys() - set(lanes):
+            self.forget(lane)
         return bool(self.places.first)
 
 

@@ -59,9 +59,8 @@ class Step:
         first = torch.where(sources < 0, tokens[:, :1], self.chosen[sources.clamp(min=0)])
         tokens = torch.cat([first, tokens[:, 1:]], dim=1)
         slots = positions + torch.arange(shape.columns, device=tokens.device)
-        slots = slots.clamp(
-            max=self.cache.slots - 1
-        )  # the last slot is never a token's: the last one chosen is not fed
+        # The last slot is never a token's: the last one chosen is not fed.
+        slots = slots.clamp(max=self.cache.slots - 1)
         logits = [
             forward.step(
                 self.model, self.cache, start, tokens[start:end], slots[start:end], width, inputs.hidden[start:end]

@@ -1,7 +1,6 @@
 """The engine against independent decoders with every backend: here without a GPU, by `make check-gpu` on one."""
 
 import random
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,8 +8,8 @@ import pytest
 import tiny
 import torch
 from captured import Recorder
-from decoded import compare_intervals, decode, generate, outcome, prompts
-from transformers import LlamaConfig, LlamaForCausalLM, LogitsProcessorList
+from decoded import by_the_package, compare_intervals, decode, generate, outcome, prompts
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from spa import omega
 from spa.decoding.engine import Engine
@@ -70,21 +69,9 @@ def test_guidance_of_transformers(model: Any, place: tuple[str, str], weight: fl
 
 @pytest.mark.parametrize("weight", [-0.3, 1.5])
 def test_the_authors_package(model: Any, place: tuple[str, str], weight: float) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about escapes in the package's source
-        from anchoring import SPALogitsProcessor
     texts = decode(model, Values((weight,)), PAIRS, backend=place[1])
     for number, (original, masked) in enumerate(PAIRS):
-        processor = SPALogitsProcessor(
-            model,
-            torch.tensor([masked], device=model.device),
-            mask_token=None,
-            strength=1 + weight,
-            modulated_by_prob=False,
-            use_attention_mask=False,
-        )
-        expected = generate(model, original, logits_processor=LogitsProcessorList([processor]))
-        assert texts[number][0].completion_ids == expected
+        assert texts[number][0].completion_ids == by_the_package(model, original, masked, weight)
 
 
 @pytest.mark.parametrize("drafts", [False, True])
